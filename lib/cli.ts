@@ -1,0 +1,360 @@
+/**
+ * What every script does the same: flags from one option table, help, output,
+ * exit code.
+ *
+ * @module
+ */
+import { parseArgs } from "jsr:@std/cli@1.0.30/parse-args";
+import { ScriptError, UsageError } from "./errors.ts";
+import { readTextFile } from "./files.ts";
+import { formatSeconds } from "./answer.ts";
+import { type Attempt, PortClient } from "./port_client.ts";
+import {
+  environmentVariable,
+  readSettings,
+  requireCredentials,
+  type Settings,
+} from "./settings.ts";
+
+/** One option of a script. Its name in camelCase is its flag in kebab-case. */
+export interface Option {
+  /** What it does, in one line. */
+  help: string;
+  /** The name of its value, for example `ID`; without one it is a switch. */
+  value?: string;
+  /** The letter of its short form. */
+  short?: string;
+  /** Whether the script cannot do without. */
+  required?: boolean;
+  /** Whether it may be given again for more. */
+  repeat?: boolean;
+  /** The heading in `--help` that it and those after it stand below. */
+  group?: string;
+}
+
+/** The options of a script by name. */
+export type OptionTable = Readonly<Record<string, Option>>;
+
+/** The options as given, with the types that their table says. */
+export type OptionsOf<Table extends OptionTable> = {
+  readonly [Name in keyof Table]: Table[Name] extends { value: string }
+    ? Table[Name] extends { repeat: true } ? string[]
+    : Table[Name] extends { required: true } ? string
+    : string | undefined
+    : boolean;
+};
+
+/** What a script has to work with. */
+export interface Context<Table extends OptionTable> {
+  /** The options as given. */
+  options: OptionsOf<Table>;
+  /** API URL and limits. */
+  settings: Settings;
+  /** Port; it asks for the credentials when it is first used. */
+  port: PortClient;
+  /** Writes the result to standard output: text as it is, the rest as JSON. */
+  print(result: unknown): void;
+  /** Tells on standard error what was done, unless the run is quiet. */
+  say(line: string): void;
+  /** Reads a file that the user names, or standard input for `-`. */
+  readInput(path: string): Promise<string>;
+}
+
+/** A script: what it is called, what it takes and what it does. */
+export interface Script<Table extends OptionTable> {
+  /** Its file name without the ending. */
+  name: string;
+  /** Its purpose, in one line. */
+  summary: string;
+  /** Its own options. */
+  options: Table;
+  /** Command lines that work as they stand. */
+  examples: readonly { says: string; args: string }[];
+  /** Does the work. */
+  run(context: Context<Table>): Promise<void>;
+}
+
+/** Where a script's words come from and go to. */
+export interface Terminal {
+  /** The command line, without the script. */
+  args: string[];
+  /** Takes what belongs to standard output. */
+  write(text: string): void;
+  /** Takes what belongs to standard error. */
+  writeError(text: string): void;
+  /** Whether a person looks at standard output, so that escapes would act. */
+  isInteractive: boolean;
+  /** Whether standard error may have colours. */
+  hasColours: boolean;
+}
+
+/** The options of every script. */
+export const COMMON_OPTIONS = {
+  apiUrl: {
+    group: "Connection",
+    value: "URL",
+    help: "Port's API URL, if it is none of the two regions",
+  },
+  region: { value: "eu|us", help: "Region of the Port account (default eu)" },
+  envFile: {
+    value: "FILE",
+    help: "Read settings from this file (default .env if it is there)",
+  },
+  timeout: {
+    value: "TIME",
+    help: "Longest time for the whole call, retries included (default 2m)",
+  },
+  retries: { value: "N", help: "Further attempts after a failure (default 4)" },
+  softFail: {
+    group: "Output",
+    help: "Turn the exit codes 3 to 6 into a warning and exit code 0",
+  },
+  quiet: { short: "q", help: "Write nothing but errors to standard error" },
+  verbose: { short: "v", help: "Tell of each request on standard error" },
+  help: { short: "h", help: "Show this text" },
+} as const satisfies OptionTable;
+
+/**
+ * Gives a script the types that its option table says.
+ *
+ * @param script The script.
+ * @returns The same script.
+ */
+export function defineScript<const Table extends OptionTable>(
+  script: Script<Table>,
+): Script<Table> {
+  return script;
+}
+
+/**
+ * Runs a script to its end and ends the process with its exit code.
+ *
+ * @param script The script.
+ */
+export async function runScript<Table extends OptionTable>(
+  script: Script<Table>,
+): Promise<never> {
+  const isCircleCI = environmentVariable("CIRCLECI") === "true";
+  Deno.exit(
+    await execute(script, {
+      args: Deno.args,
+      write: (text) => console.log(text),
+      writeError: (text) => console.error(text),
+      isInteractive: Deno.stdout.isTerminal(),
+      hasColours: !Deno.noColor && (isCircleCI || Deno.stderr.isTerminal()),
+    }),
+  );
+}
+
+/**
+ * Runs a script without touching the process.
+ *
+ * @param script The script.
+ * @param terminal Where its words come from and go to.
+ * @returns Its exit code; it throws nothing.
+ */
+export async function execute<Table extends OptionTable>(
+  script: Script<Table>,
+  terminal: Terminal,
+): Promise<number> {
+  const paint = await palette(terminal.hasColours);
+  const say = (line: string) => terminal.writeError(line);
+  let softFail = false;
+  try {
+    const table = { ...script.options, ...COMMON_OPTIONS };
+    const values = await parseFlags(table, terminal.args);
+    const common = values as OptionsOf<typeof COMMON_OPTIONS>;
+    if (common.help) {
+      const { helpText } = await import("./help.ts");
+      terminal.write(helpText(script));
+      return 0;
+    }
+    softFail = common.softFail;
+    const settings = await readSettings(common);
+    await script.run({
+      options: values as OptionsOf<Table>,
+      settings,
+      port: new PortClient({
+        ...settings,
+        credentials: () => requireCredentials(settings),
+        onAttempt: (attempt) => reportAttempt(attempt, common, say, paint),
+      }),
+      print: (result) => terminal.write(resultText(result, terminal)),
+      say: (line) => common.quiet || say(harmless(line)),
+      readInput,
+    });
+    return 0;
+  } catch (error) {
+    return reportError(error, softFail, say, paint);
+  }
+}
+
+type Say = (line: string) => void;
+
+/** Colours for standard error. */
+type Palette = Record<"red" | "yellow" | "dim", (text: string) => string>;
+
+/** The colours are loaded only where they are shown. */
+async function palette(hasColours: boolean): Promise<Palette> {
+  const plain = (text: string) => text;
+  return hasColours
+    ? await import("jsr:@std/fmt@1.0.10/colors")
+    : { red: plain, yellow: plain, dim: plain };
+}
+
+function reportAttempt(
+  { method, path, attempt, outcome, milliseconds, retryIn }: Attempt,
+  { quiet, verbose }: { quiet: boolean; verbose: boolean },
+  say: Say,
+  paint: Palette,
+): void {
+  if (verbose) {
+    const time = `attempt ${attempt}, ${Math.round(milliseconds)} ms`;
+    say(paint.dim(harmless(`${method} ${path}: ${outcome} (${time})`)));
+  }
+  if (!quiet && retryIn !== undefined) {
+    const next = `attempt ${attempt + 1} in ${formatSeconds(retryIn)}`;
+    say(paint.yellow("warning: ") + harmless(`${outcome}; ${next}`));
+  }
+}
+
+/** Writes the one line that a failed run ends with. */
+function reportError(
+  error: unknown,
+  softFail: boolean,
+  say: Say,
+  paint: Palette,
+): number {
+  if (!(error instanceof ScriptError)) {
+    const text = error instanceof Error ? error.message : String(error);
+    say(
+      paint.red("error: ") +
+        harmless(`Unexpected: ${text}; this is a bug, please report it`),
+    );
+    return 1;
+  }
+  if (softFail && error.exitCode >= 3 && error.exitCode <= 6) {
+    say(paint.yellow("warning: ") + harmless(`${error.message} (--soft-fail)`));
+    return 0;
+  }
+  const help = error instanceof UsageError ? " (see --help)" : "";
+  say(paint.red("error: ") + harmless(error.message) + help);
+  return error.exitCode;
+}
+
+type Values = Record<string, string | string[] | boolean | undefined>;
+
+type Flagged = Option & { name: string; flag: string };
+
+async function parseFlags(table: OptionTable, args: string[]): Promise<Values> {
+  const options: Flagged[] = Object.entries(table).map(([name, option]) => ({
+    ...option,
+    name,
+    flag: toFlag(name),
+  }));
+  const taking = options.filter(({ value }) => value !== undefined);
+  const unknown: string[] = [];
+  const given: Record<string, unknown> = parseArgs(joinValues(args, options), {
+    string: taking.map(({ flag }) => flag),
+    collect: taking.map(({ flag }) => flag),
+    boolean: options.filter((option) => !taking.includes(option))
+      .map(({ flag }) => flag),
+    alias: Object.fromEntries(
+      options.flatMap(({ short, flag }) => short ? [[short, flag]] : []),
+    ),
+    unknown: (arg: string) => {
+      unknown.push(arg);
+      return false;
+    },
+  });
+  // What stands behind "--" is no flag, and is not asked about.
+  const extra = [...unknown, ...[given._ ?? []].flat().map(String)][0];
+  if (extra !== undefined) {
+    const { explainUnknown } = await import("./help.ts");
+    throw new UsageError(explainUnknown(extra, table));
+  }
+  return Object.fromEntries(
+    options.map((option) => [option.name, readValue(option, given)]),
+  );
+}
+
+/**
+ * Ties each value to its flag, `--title x` to `--title=x`: a value may begin
+ * with a dash or be empty, and one that is missing is noticed.
+ */
+function joinValues(args: string[], options: Flagged[]): string[] {
+  const byFlag = new Map(options.flatMap((option) => [
+    [`--${option.flag}`, option],
+    ...(option.short ? [[`-${option.short}`, option] as const] : []),
+  ]));
+  const joined: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? "";
+    const option = byFlag.get(arg.split("=", 1)[0] ?? "");
+    if (option && option.value === undefined && arg.includes("=")) {
+      throw new UsageError(
+        `Cannot use "${arg}": --${option.flag} takes no value`,
+      );
+    }
+    if (option?.value === undefined || arg.includes("=")) {
+      joined.push(arg);
+      continue;
+    }
+    const value = args[++i];
+    if (value === undefined || byFlag.has(value.split("=", 1)[0] ?? "")) {
+      throw new UsageError(`Missing the value of ${arg} ${option.value}`);
+    }
+    joined.push(`--${option.flag}=${value}`);
+  }
+  return joined;
+}
+
+function readValue(
+  { flag, value, repeat, required }: Flagged,
+  given: Record<string, unknown>,
+): string | string[] | boolean | undefined {
+  if (value === undefined) return given[flag] === true;
+  const values = [given[flag] ?? []].flat().map(String);
+  if (repeat) return values;
+  if (values.length > 1) throw new UsageError(`--${flag} is given twice`);
+  if (required && values.length === 0 && given.help !== true) {
+    throw new UsageError(`Missing --${flag} ${value}`);
+  }
+  return values[0];
+}
+
+/**
+ * Turns the name of an option into its flag.
+ *
+ * @param name For example `runId`.
+ * @returns For example `run-id`.
+ */
+export function toFlag(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+async function readInput(path: string): Promise<string> {
+  if (path !== "-") return readTextFile(path, "the file");
+  return await new Response(Deno.stdin.readable).text();
+}
+
+/** Escapes in Port's text act on a terminal only; a file gets it as it is. */
+function resultText(result: unknown, { isInteractive }: Terminal): string {
+  const text = typeof result === "string"
+    ? result
+    : JSON.stringify(result, null, 2);
+  return isInteractive ? text.replace(ACTING, escape) : text;
+}
+
+/** Characters that move a terminal's cursor or reorder its text. */
+const ACTING = /(?![\n\t])[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu;
+
+function escape(character: string): string {
+  const code = character.charCodeAt(0).toString(16);
+  return `\\u${code.padStart(4, "0")}`;
+}
+
+/** Makes one line of a text that others wrote, with nothing in it that acts. */
+function harmless(text: string): string {
+  return text.replace(/\s*[\r\n]+\s*/g, " ").replace(ACTING, escape);
+}

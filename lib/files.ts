@@ -1,0 +1,33 @@
+/**
+ * Files that the user names, and what to do when one cannot be read.
+ *
+ * @module
+ */
+import { UsageError } from "./errors.ts";
+
+/**
+ * Reads a text file.
+ *
+ * @param path Its path.
+ * @param source What to call the file in an error, for example `--env-file`.
+ * @returns Its text.
+ * @throws {UsageError} When it cannot be read, saying what to do.
+ */
+export function readTextFile(path: string, source: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new UsageError(
+      `Cannot read ${source} "${path}": ${reasonOf(error, path)}`,
+    );
+  }
+}
+
+function reasonOf(error: unknown, path: string): string {
+  if (error instanceof Deno.errors.NotFound) return "there is no such file";
+  if (error instanceof Deno.errors.IsADirectory) return "it is a folder";
+  if (error instanceof Deno.errors.NotCapable) {
+    return `this run has no right to: add --allow-read="${path}" after deno run`;
+  }
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,421 @@
+/**
+ * Port's API: the token, requests that survive a bad day, and one method for
+ * each operation. The only file that calls `fetch`.
+ *
+ * Paths, parameters, bodies and answers are those of Port's OpenAPI document.
+ *
+ * @module
+ */
+import {
+  checkBlueprintIdentifier,
+  checkEntityIdentifier,
+  type Entity,
+} from "./entity.ts";
+import {
+  type Answer,
+  describe,
+  errorFor,
+  formatSeconds,
+  readAnswer,
+  type Silence,
+  silenceFor,
+} from "./answer.ts";
+import { UnreachableError, UsageError } from "./errors.ts";
+import { isJsonObject, type JsonObject } from "./json.ts";
+import { isWorthRetrying, retryDelay } from "./retry.ts";
+
+/** What Port gives out a token for. */
+export interface Credentials {
+  /** Client id. */
+  clientId: string;
+  /** Client secret. */
+  clientSecret: string;
+}
+
+/** What a {@linkcode PortClient} needs to know. */
+export interface PortClientOptions {
+  /** Where Port's API is, without the `/v1` of its paths. */
+  apiUrl: string;
+  /** Gives the credentials, when the first token is needed. */
+  credentials: () => Credentials;
+  /**
+   * The most that one call may take, retries included, in milliseconds.
+   *
+   * @default {120000}
+   */
+  timeout?: number;
+  /**
+   * The most that one attempt may take, in milliseconds.
+   *
+   * @default {30000}
+   */
+  attemptTimeout?: number;
+  /**
+   * How many further attempts may follow a failed one.
+   *
+   * @default {4}
+   */
+  retries?: number;
+  /** Called after each attempt, for progress. */
+  onAttempt?: (attempt: Attempt) => void;
+  /** Sends one request; given by tests. */
+  fetch?: typeof globalThis.fetch;
+  /** The present time in milliseconds since 1970; given by tests. */
+  now?: () => number;
+  /** Waits so many milliseconds; given by tests. */
+  sleep?: (milliseconds: number) => Promise<void>;
+  /** A random number from 0 up to 1; given by tests. */
+  random?: () => number;
+}
+
+/** One attempt at a request, and what came of it. */
+export interface Attempt {
+  /** The HTTP method. */
+  method: string;
+  /** Path and query, without the host. */
+  path: string;
+  /** The number of this attempt, from 1. */
+  attempt: number;
+  /** What Port answered, or why there is no answer, for people. */
+  outcome: string;
+  /** How long the attempt took, in milliseconds. */
+  milliseconds: number;
+  /** How long the wait before the next attempt is, in milliseconds. */
+  retryIn?: number;
+}
+
+/** How {@linkcode PortClient.upsertEntity} treats what is there. */
+export interface UpsertOptions {
+  /** Replace the whole entity; without it, what is not named stays. */
+  replace?: boolean;
+  /** Let Port create related entities that are not there yet. */
+  createMissingRelatedEntities?: boolean;
+  /** The action run that this belongs to. */
+  runId?: string | undefined;
+  /** Let Port check the entity and write nothing. */
+  validateOnly?: boolean;
+}
+
+/** Which part of an entity {@linkcode PortClient.getEntity} asks for. */
+export interface GetOptions {
+  /** Paths to return, for example `properties.version`; none means all. */
+  include?: string[];
+  /** Paths to leave out. */
+  exclude?: string[];
+  /** Leave calculated properties out. */
+  excludeCalculatedProperties?: boolean;
+}
+
+/** A request, ready to be sent. */
+export interface PortRequest {
+  /** What it does, to complete the sentence `Cannot …`. */
+  action: string;
+  /** The HTTP method. */
+  method: "GET" | "POST";
+  /** Path and query, beginning with `/v1`. */
+  path: string;
+  /** The JSON text to send. */
+  body?: string;
+  /** Whether Port may act on it twice without harm. */
+  idempotent: boolean;
+  /** What to do when Port answers 404. */
+  ifMissing: string;
+}
+
+/** The largest body that Port takes, in bytes (its OpenAPI document, 413). */
+const MAX_BODY = 1024 * 1024;
+
+/** Talks to Port. One token serves all its calls. */
+export class PortClient {
+  readonly #options: Required<PortClientOptions>;
+  /** What must not appear in an error, whatever a server writes into it. */
+  readonly #secrets: string[] = [];
+  #token: Promise<string> | undefined;
+  #renewAt = Infinity;
+
+  /**
+   * Makes a client; nothing is sent before the first call.
+   *
+   * @param options Where Port is, the credentials, and the limits.
+   */
+  constructor(options: PortClientOptions) {
+    this.#options = {
+      timeout: 120_000,
+      attemptTimeout: 30_000,
+      retries: 4,
+      onAttempt: () => {},
+      fetch: globalThis.fetch,
+      now: Date.now,
+      sleep: (milliseconds) =>
+        new Promise((resolve) => setTimeout(resolve, milliseconds)),
+      random: Math.random,
+      ...options,
+    };
+  }
+
+  /**
+   * Creates an entity or updates the one that is there.
+   *
+   * @param blueprint Identifier of the blueprint.
+   * @param entity The entity.
+   * @param options How to treat what is there.
+   * @returns The entity as Port holds it now.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async upsertEntity(
+    blueprint: string,
+    entity: Entity,
+    options: UpsertOptions = {},
+  ): Promise<JsonObject> {
+    return await this.#entity(upsertRequest(blueprint, entity, options));
+  }
+
+  /**
+   * Reads an entity.
+   *
+   * @param blueprint Identifier of the blueprint.
+   * @param identifier Identifier of the entity.
+   * @param options Which part of it.
+   * @returns The entity.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async getEntity(
+    blueprint: string,
+    identifier: string,
+    options: GetOptions = {},
+  ): Promise<JsonObject> {
+    return await this.#entity(getRequest(blueprint, identifier, options));
+  }
+
+  async #entity(request: PortRequest): Promise<JsonObject> {
+    const { body } = await this.#call(request);
+    if (isJsonObject(body) && isJsonObject(body.entity)) return body.entity;
+    throw unusable(request, "no entity");
+  }
+
+  /** A token can be revoked before its time: a 401 is worth a new one, once. */
+  async #call(request: PortRequest): Promise<Answer> {
+    const deadline = this.#options.now() + this.#options.timeout;
+    const token = this.#accessToken(deadline);
+    const answer = await this.#send(request, deadline, await token);
+    if (answer.status !== 401) return this.#accept(request, answer);
+    if (this.#token === token) this.#token = undefined;
+    const renewed = await this.#accessToken(deadline);
+    return this.#accept(request, await this.#send(request, deadline, renewed));
+  }
+
+  /** All calls that need a token at the same time wait for the same one. */
+  #accessToken(deadline: number): Promise<string> {
+    if (this.#options.now() >= this.#renewAt) this.#token = undefined;
+    this.#token ??= this.#logIn(deadline).catch((error) => {
+      this.#token = undefined;
+      throw error;
+    });
+    return this.#token;
+  }
+
+  async #logIn(deadline: number): Promise<string> {
+    this.#renewAt = Infinity;
+    const credentials = this.#options.credentials();
+    this.#secrets.push(credentials.clientSecret);
+    const request = loginRequest(credentials);
+    const answer = this.#accept(request, await this.#send(request, deadline));
+    const { accessToken, expiresIn } = isJsonObject(answer.body)
+      ? answer.body
+      : {};
+    // A header takes no other characters, and its error would show the token.
+    if (typeof accessToken !== "string" || !/^[!-~]+$/.test(accessToken)) {
+      throw unusable(request, "no token");
+    }
+    this.#secrets.push(accessToken);
+    // Port may say 0: such a token is used until it is refused.
+    if (typeof expiresIn === "number" && expiresIn > 0) {
+      this.#renewAt = this.#options.now() + renewalTime(expiresIn * 1000);
+    }
+    return accessToken;
+  }
+
+  /** Sends until there is an answer that another attempt would not change. */
+  async #send(
+    request: PortRequest,
+    deadline: number,
+    token?: string,
+  ): Promise<Answer> {
+    const { now, random, sleep, retries, onAttempt } = this.#options;
+    for (let attempt = 1;; attempt++) {
+      const start = now();
+      const outcome = await this.#attempt(request, deadline - start, token);
+      const end = now();
+      const description = this.#describe(outcome);
+      const report = {
+        method: request.method,
+        path: request.path,
+        attempt,
+        outcome: description,
+        milliseconds: end - start,
+      };
+      const wait = retryDelay(outcome, attempt, end, random());
+      const passing = isWorthRetrying(outcome, request.idempotent);
+      if (passing && attempt <= retries && end + wait < deadline) {
+        onAttempt({ ...report, retryIn: wait });
+        await sleep(wait);
+        continue;
+      }
+      onAttempt(report);
+      if (!passing && outcome.kind === "answered") return outcome;
+      const last = !passing
+        ? ""
+        : attempt > retries
+        ? ` (attempt ${attempt}, the last)`
+        : ` (the next attempt, in ${
+          formatSeconds(wait)
+        }, would pass --timeout)`;
+      throw errorFor(request, outcome, description + last);
+    }
+  }
+
+  async #attempt(
+    request: PortRequest,
+    remaining: number,
+    token?: string,
+  ): Promise<Answer | Silence> {
+    const { apiUrl, attemptTimeout, fetch } = this.#options;
+    const timeout = Math.max(0, Math.min(attemptTimeout, remaining));
+    try {
+      const response = await fetch(apiUrl + request.path, {
+        method: request.method,
+        headers: {
+          "accept": "application/json",
+          ...(request.body !== undefined &&
+            { "content-type": "application/json" }),
+          ...(token !== undefined && { "authorization": `Bearer ${token}` }),
+        },
+        body: request.body ?? null,
+        // The token must not follow a redirect to another host.
+        redirect: "manual",
+        signal: AbortSignal.timeout(timeout),
+      });
+      return readAnswer(response, await response.text());
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw notAllowed(apiUrl);
+      return silenceFor(error, timeout);
+    }
+  }
+
+  #accept(request: PortRequest, answer: Answer): Answer {
+    if (answer.status >= 200 && answer.status < 300) return answer;
+    throw errorFor(request, answer, this.#describe(answer));
+  }
+
+  /** Says what came back, without secrets, in 500 characters at most. */
+  #describe(outcome: Answer | Silence): string {
+    return this.#secrets.reduce(
+      (text, secret) => text.replaceAll(secret, "[secret]"),
+      describe(outcome),
+    ).slice(0, 500);
+  }
+}
+
+function loginRequest(credentials: Credentials): PortRequest {
+  return {
+    action: "log in to Port",
+    method: "POST",
+    path: "/v1/auth/access_token",
+    body: JSON.stringify(credentials),
+    idempotent: true,
+    ifMissing: "check the API URL",
+  };
+}
+
+/**
+ * Makes the request that creates or updates an entity.
+ *
+ * @param blueprint Identifier of the blueprint.
+ * @param entity The entity.
+ * @param options How to treat what is there.
+ * @returns The request.
+ * @throws {UsageError} When an identifier or the size breaks Port's rules.
+ */
+export function upsertRequest(
+  blueprint: string,
+  entity: Entity,
+  options: UpsertOptions = {},
+): PortRequest {
+  checkBlueprintIdentifier(blueprint);
+  const query = new URLSearchParams({ upsert: "true" });
+  if (!options.replace) query.set("merge", "true");
+  if (options.createMissingRelatedEntities) {
+    query.set("create_missing_related_entities", "true");
+  }
+  if (options.validateOnly) query.set("validation_only", "true");
+  if (options.runId !== undefined) query.set("run_id", options.runId);
+  const { identifier } = entity;
+  const named = typeof identifier === "string";
+  return {
+    action: (options.validateOnly ? "validate " : "upsert ") +
+      (named ? `entity "${identifier}"` : "an entity") +
+      ` in blueprint "${blueprint}"`,
+    method: "POST",
+    path: `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?${query}`,
+    body: bodyOf(entity),
+    // Without an identifier Port makes one up: twice means two entities.
+    idempotent: named || options.validateOnly === true,
+    ifMissing: "create what is missing first; related entities also by " +
+      "--create-missing-related-entities",
+  };
+}
+
+function getRequest(
+  blueprint: string,
+  identifier: string,
+  options: GetOptions,
+): PortRequest {
+  checkBlueprintIdentifier(blueprint);
+  checkEntityIdentifier(identifier);
+  const query = new URLSearchParams();
+  for (const path of options.include ?? []) query.append("include", path);
+  for (const path of options.exclude ?? []) query.append("exclude", path);
+  if (options.excludeCalculatedProperties) {
+    query.set("exclude_calculated_properties", "true");
+  }
+  const path = `/v1/blueprints/${encodeURIComponent(blueprint)}` +
+    `/entities/${encodeURIComponent(identifier)}`;
+  return {
+    action: `get entity "${identifier}" of blueprint "${blueprint}"`,
+    method: "GET",
+    path: query.size > 0 ? `${path}?${query}` : path,
+    idempotent: true,
+    ifMissing:
+      "check --blueprint, --identifier and the region (--region eu or us)",
+  };
+}
+
+/** Refuses a body that Port would refuse, before anything is sent. */
+function bodyOf(value: unknown): string {
+  const body = JSON.stringify(value);
+  const size = new TextEncoder().encode(body).length;
+  if (size <= MAX_BODY) return body;
+  throw new UsageError(
+    `Cannot send ${size} bytes: Port takes at most ${MAX_BODY} (1 MiB) in one ` +
+      "request; send fewer or shorter values",
+  );
+}
+
+/** A token is renewed a tenth of its life, at most a minute, before its end. */
+function renewalTime(lifetime: number): number {
+  return lifetime - Math.min(60_000, lifetime / 10);
+}
+
+function unusable(request: PortRequest, what: string): UnreachableError {
+  return new UnreachableError(
+    `Cannot ${request.action}: Port's answer holds ${what}; check the API URL`,
+  );
+}
+
+function notAllowed(apiUrl: string): UsageError {
+  const { host } = new URL(apiUrl);
+  return new UsageError(
+    `Cannot reach "${host}": this run has no right to; add ` +
+      `--allow-net=${host} after deno run`,
+  );
+}

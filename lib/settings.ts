@@ -1,0 +1,233 @@
+/**
+ * API URL, credentials and limits: from flags, then the environment, then
+ * `.env`, then defaults.
+ *
+ * @module
+ */
+import { UsageError } from "./errors.ts";
+import { readTextFile } from "./files.ts";
+import type { Credentials } from "./port_client.ts";
+
+/** Everything a run has to know to talk to Port. */
+export interface Settings {
+  /** Where Port's API is, without the `/v1` of its paths. */
+  apiUrl: string;
+  /** Client id of the Port credentials. */
+  clientId: string | undefined;
+  /** Client secret of the Port credentials. */
+  clientSecret: string | undefined;
+  /** The most a whole call may take, retries included, in milliseconds. */
+  timeout: number;
+  /** How many further attempts may follow a failed one. */
+  retries: number;
+}
+
+/** The flags that {@linkcode readSettings} looks at. */
+export interface SettingsFlags {
+  /** Port's API URL. */
+  apiUrl?: string | undefined;
+  /** `eu` or `us`. */
+  region?: string | undefined;
+  /** A file of `NAME=value` lines. */
+  envFile?: string | undefined;
+  /** A duration such as `90s`. */
+  timeout?: string | undefined;
+  /** A whole number. */
+  retries?: string | undefined;
+}
+
+/** The environment variables that every script reads, for help and README. */
+export const ENVIRONMENT: Readonly<Record<string, string>> = {
+  PORT_CLIENT_ID: "client id of the Port credentials (required)",
+  PORT_CLIENT_SECRET: "client secret of the Port credentials (required)",
+  PORT_API_URL: "as --api-url; API_URL is read when it is not set",
+  PORT_REGION: "as --region",
+  PORT_TIMEOUT: "as --timeout",
+  PORT_RETRIES: "as --retries",
+};
+
+/** Port's API in each region. */
+const REGIONS: Readonly<Record<string, string>> = {
+  eu: "https://api.port.io",
+  us: "https://api.us.port.io",
+};
+
+/** Reads one variable; `undefined` when it is not set or may not be read. */
+export type ReadVariable = (name: string) => string | undefined;
+
+/**
+ * Reads a variable of the environment.
+ *
+ * @param name Its name.
+ * @returns Its value; `undefined` when it is not set, or when the run was not
+ * given the right to read it.
+ */
+export function environmentVariable(name: string): string | undefined {
+  try {
+    return Deno.env.get(name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Finds out the settings of a run. Precedence: flag, environment, `.env`,
+ * default.
+ *
+ * @param flags What the command line says.
+ * @param environment How to read the environment.
+ * @returns The settings; the credentials may be missing, see
+ * {@linkcode requireCredentials}.
+ * @throws {UsageError} When a value is none that can be used.
+ */
+export async function readSettings(
+  flags: SettingsFlags,
+  environment: ReadVariable = environmentVariable,
+): Promise<Settings> {
+  const file = await readEnvFile(flags.envFile);
+  const variable: ReadVariable = (name) =>
+    environment(name)?.trim() || file[name]?.trim() || undefined;
+  return {
+    apiUrl: findApiUrl(flags, variable),
+    clientId: variable("PORT_CLIENT_ID"),
+    clientSecret: variable("PORT_CLIENT_SECRET"),
+    timeout: flags.timeout === undefined
+      ? parseDuration(variable("PORT_TIMEOUT") ?? "2m", "PORT_TIMEOUT")
+      : parseDuration(flags.timeout, "--timeout"),
+    retries: flags.retries === undefined
+      ? parseCount(variable("PORT_RETRIES") ?? "4", "PORT_RETRIES")
+      : parseCount(flags.retries, "--retries"),
+  };
+}
+
+/**
+ * Insists on credentials.
+ *
+ * @param settings The settings of the run.
+ * @returns Client id and secret.
+ * @throws {UsageError} When one of them is missing.
+ */
+export function requireCredentials(
+  { clientId, clientSecret }: Settings,
+): Credentials {
+  if (clientId && clientSecret) return { clientId, clientSecret };
+  const missing = Object.entries({
+    PORT_CLIENT_ID: clientId,
+    PORT_CLIENT_SECRET: clientSecret,
+  }).filter(([_, value]) => !value).map(([name]) => name).join(" and ");
+  throw new UsageError(
+    `Cannot log in to Port: ${missing} not set or not readable: in CircleCI ` +
+      'add "context: port" to the job (a pull request from a fork gets no ' +
+      "context), elsewhere set them or write them to .env, and run with " +
+      "--allow-env=PORT_*,API_URL",
+  );
+}
+
+/** A file that was asked for must be there; `./.env` only may be. */
+async function readEnvFile(
+  path: string | undefined,
+): Promise<Partial<Record<string, string>>> {
+  const text = path === undefined
+    ? readDefaultEnvFile()
+    : readTextFile(path, "--env-file");
+  if (text === undefined) return {};
+  const { parse } = await import("jsr:@std/dotenv@0.225.6/parse");
+  return parse(text);
+}
+
+/** Asks for the right first: reading would make Deno prompt on a terminal. */
+function readDefaultEnvFile(): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "read", path: ".env" });
+  if (state !== "granted") return undefined;
+  try {
+    return Deno.readTextFileSync(".env");
+  } catch {
+    // Not there, not readable, or the folder of a Python environment.
+    return undefined;
+  }
+}
+
+/** A flag wins over the environment, and of two equals the more exact wins. */
+function findApiUrl(flags: SettingsFlags, variable: ReadVariable): string {
+  if (flags.apiUrl !== undefined && flags.region !== undefined) {
+    throw new UsageError(
+      "Cannot use --api-url and --region together: drop one",
+    );
+  }
+  if (flags.apiUrl !== undefined) return parseApiUrl(flags.apiUrl, "--api-url");
+  if (flags.region !== undefined) return regionUrl(flags.region, "--region");
+  for (const name of ["PORT_API_URL", "API_URL"]) {
+    const url = variable(name);
+    if (url !== undefined) return parseApiUrl(url, name);
+  }
+  return regionUrl(variable("PORT_REGION") ?? "eu", "PORT_REGION");
+}
+
+function regionUrl(region: string, source: string): string {
+  const url = Object.hasOwn(REGIONS, region) ? REGIONS[region] : undefined;
+  if (url !== undefined) return url;
+  throw new UsageError(
+    `Cannot use ${source} "${region}": it must be eu or us`,
+  );
+}
+
+/** Hosts to which plain HTTP never leaves this machine. */
+const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+
+/**
+ * Brings an API URL into its one form.
+ *
+ * @param text The URL, with or without a trailing `/` or `/v1`.
+ * @param source The flag or variable it comes from, for an error.
+ * @returns The URL without `/v1`, as the paths of Port's API begin with it.
+ * @throws {UsageError} When it is no URL, would send the secret in the clear or
+ * holds more than an address. The text is not repeated: it may hold a password.
+ */
+export function parseApiUrl(text: string, source: string): string {
+  const refuse = (reason: string): never => {
+    throw new UsageError(`Cannot use ${source} as Port's API URL: ${reason}`);
+  };
+  const url = URL.parse(text) ??
+    refuse("write it like https://api.port.io or https://api.us.port.io");
+  if (url.protocol !== "https:" && url.protocol !== "http:") {
+    refuse("it must begin with https://");
+  }
+  if (url.protocol === "http:" && !LOOPBACK.test(url.hostname)) {
+    refuse("http:// would send the secret in the clear; write https://");
+  }
+  if (url.username || url.password) refuse("it must not hold credentials");
+  if (/[?#]/.test(text)) refuse("it must not hold a query or a fragment");
+  const path = url.pathname.replace(/\/+$/, "").replace(/\/v1$/, "");
+  return url.origin + path;
+}
+
+/** 24 hours in milliseconds: timers overflow at 25 days. */
+const LONGEST = 24 * 60 * 60 * 1000;
+
+/**
+ * Reads a duration.
+ *
+ * @param text The duration, for example `500ms`, `90s`, `2m` or `1h30m`.
+ * @param source The flag or variable it comes from, for an error.
+ * @returns Milliseconds.
+ * @throws {UsageError} When it is no duration, zero or over 24 hours.
+ */
+export function parseDuration(text: string, source: string): number {
+  const parts = /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/.exec(text);
+  const [hours = 0, minutes = 0, seconds = 0, rest = 0] =
+    parts?.slice(1).map((part) => Number(part ?? 0)) ?? [];
+  const duration = ((hours * 60 + minutes) * 60 + seconds) * 1000 + rest;
+  if (duration > 0 && duration <= LONGEST) return duration;
+  throw new UsageError(
+    `Cannot use ${source} "${text}": write a duration such as 90s, 2m or ` +
+      "1h30m, at most 24h",
+  );
+}
+
+function parseCount(text: string, source: string): number {
+  if (/^\d{1,3}$/.test(text)) return Number(text);
+  throw new UsageError(
+    `Cannot use ${source} "${text}": write a whole number from 0 to 999`,
+  );
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env -S deno run --allow-env=PORT_*,API_URL,CIRCLECI --allow-read=. --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io
+/**
+ * Creates or updates one entity in Port.
+ *
+ * @module
+ */
+import { defineScript, runScript } from "../lib/cli.ts";
+import { buildEntity } from "../lib/entity.ts";
+import { parseJsonObject } from "../lib/json.ts";
+import { upsertRequest } from "../lib/port_client.ts";
+
+/** The script, for its file and for tests. */
+export const upsertEntity = defineScript({
+  name: "upsert_entity",
+  summary: "Create one entity in Port, or update the one that is there",
+  options: {
+    blueprint: {
+      group: "Entity",
+      short: "b",
+      value: "ID",
+      help: "Blueprint of the entity (required here or in the file)",
+    },
+    identifier: {
+      short: "i",
+      value: "ID",
+      help: "Identifier of the entity; without one Port makes one up",
+    },
+    title: { value: "TEXT", help: "Title of the entity" },
+    icon: { value: "NAME", help: "Icon of the entity" },
+    team: { value: "NAME", repeat: true, help: "Team that owns the entity" },
+    property: {
+      short: "p",
+      value: "NAME=TEXT",
+      repeat: true,
+      help: "A property; NAME:=JSON for other than text, NAME:=null clears it",
+    },
+    properties: { value: "JSON", help: "Many properties as one JSON object" },
+    relation: {
+      short: "r",
+      value: "NAME=ID",
+      repeat: true,
+      help: "A relation; NAME:=JSON for many, NAME:=null clears it",
+    },
+    relations: { value: "JSON", help: "Many relations as one JSON object" },
+    file: {
+      short: "f",
+      value: "FILE",
+      help: "Read the entity as JSON from a file, or - for standard input; " +
+        "flags win over it",
+    },
+    replace: {
+      group: "Way",
+      help: "Replace the whole entity: what is not named is lost (without " +
+        "it, it stays)",
+    },
+    createMissingRelatedEntities: {
+      help: "Let Port create related entities that are not there yet",
+    },
+    runId: { value: "ID", help: "Action run in Port that this belongs to" },
+    validateOnly: { help: "Let Port check the entity and write nothing" },
+    dryRun: { help: "Print the request and send nothing" },
+  },
+  examples: [
+    {
+      says: "A new version of a service; its other properties stay",
+      args: "-b service -i checkout -p version=1.4.2 -p replicas:=3",
+    },
+    {
+      says: "What would be sent",
+      args: "-b service -i checkout --title Checkout " +
+        `-p 'tags:=["go","api"]' --dry-run`,
+    },
+    {
+      says: "An entity made by another program",
+      args: `-b service -f - <<< '{"identifier": "cart", "title": "Cart"}'`,
+    },
+  ],
+  async run({ options, settings, port, print, say, readInput }) {
+    const file = options.file === undefined ? {} : parseJsonObject(
+      await readInput(options.file),
+      options.file === "-" ? "standard input" : `file "${options.file}"`,
+    );
+    const { blueprint, entity } = buildEntity(options, file);
+    const { method, path } = upsertRequest(blueprint, entity, options);
+    if (options.dryRun) {
+      return print({ method, url: settings.apiUrl + path, body: entity });
+    }
+    const stored = await port.upsertEntity(blueprint, entity, options);
+    print(stored);
+    say(`${done(options)} entity "${stored.identifier}" of "${blueprint}"`);
+  },
+});
+
+function done(options: { validateOnly: boolean; replace: boolean }): string {
+  if (options.validateOnly) return "Checked, and wrote nothing of,";
+  return options.replace ? "Created or replaced" : "Created or updated";
+}
+
+if (import.meta.main) await runScript(upsertEntity);
