@@ -1,0 +1,1120 @@
+#!/usr/bin/env -S deno run --allow-net=127.0.0.1 --allow-read --allow-write --allow-env=PORT_CLIENT_ID,PORT_CLIENT_SECRET
+/**
+ * A stand-in for Port's API on this machine: the routes, checks, answers and
+ * errors of Port's OpenAPI document, and bad weather on demand.
+ *
+ * It shares no code with `lib/`, so that client and server cannot agree on the
+ * same mistake.
+ *
+ * @module
+ */
+import { parseArgs } from "jsr:@std/cli@1.0.30/parse-args";
+import { Ajv, type ValidateFunction } from "npm:ajv@8.20.0";
+import addFormats from "npm:ajv-formats@3.0.1";
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import { fileURLToPath } from "node:url";
+
+/** What can happen to a request on a bad day. */
+export type Weather =
+  | "rate-limited"
+  | "error"
+  | "bad-gateway"
+  | "unavailable"
+  | "cut-before"
+  | "cut-middle";
+
+/** How a local Port is to behave. */
+export interface LocalPortOptions {
+  /**
+   * The TCP port; 0 for a free one.
+   *
+   * @default {0}
+   */
+  port?: number;
+  /**
+   * A folder of blueprints as `*.json`.
+   *
+   * @default {"scripts/blueprints"}
+   */
+  blueprints?: string | URL;
+  /** A file that keeps the catalogue over a restart. */
+  data?: string;
+  /**
+   * How long each answer takes on top, in milliseconds.
+   *
+   * @default {0}
+   */
+  latency?: number;
+  /**
+   * The share of requests that meet bad weather, from 0 to 1.
+   *
+   * @default {0}
+   */
+  failRate?: number;
+  /** What the next requests meet, in their order; then `failRate` decides. */
+  weather?: (Weather | "fine")[];
+  /**
+   * How many requests are taken in how many milliseconds.
+   *
+   * @default {{ requests: 10_000, period: 300_000 }}
+   */
+  rateLimit?: RateLimit;
+  /**
+   * How long a token lives, in milliseconds.
+   *
+   * @default {10_800_000}
+   */
+  tokenLifetime?: number;
+  /** Makes the weather of a run repeat. */
+  seed?: number;
+  /**
+   * The only client id taken.
+   *
+   * @default {"local-id"}
+   */
+  clientId?: string;
+  /**
+   * The only client secret taken.
+   *
+   * @default {"local-secret"}
+   */
+  clientSecret?: string;
+  /** Takes one line for each request. */
+  log?: (line: string) => void;
+}
+
+/** So many requests in so many milliseconds. */
+export interface RateLimit {
+  /** The most requests in a period. */
+  requests: number;
+  /** The length of a period, in milliseconds. */
+  period: number;
+}
+
+/** A local Port that runs. */
+export interface LocalPort {
+  /** Where it listens, for example `http://127.0.0.1:8787`. */
+  url: string;
+  /** Ends it, and all connections to it. */
+  close(): Promise<void>;
+}
+
+/** The largest body that Port takes, in bytes. */
+const MAX_BODY = 1024 * 1024;
+
+/** Bad weather, with an equal chance for each. */
+const WEATHER: readonly Weather[] = [
+  "rate-limited",
+  "error",
+  "bad-gateway",
+  "unavailable",
+  "cut-before",
+  "cut-middle",
+];
+
+type Json = Record<string, unknown>;
+
+interface Property {
+  type: string;
+}
+
+interface Relation {
+  target: string;
+  required: boolean;
+  many: boolean;
+}
+
+interface Blueprint extends Json {
+  identifier: string;
+  title: string;
+  schema: { properties: Record<string, Property>; required?: string[] };
+  relations?: Record<string, Relation>;
+}
+
+interface Entity {
+  identifier: string;
+  title?: string;
+  icon?: string;
+  team?: unknown;
+  properties: Json;
+  relations: Json;
+}
+
+/** What a client sends of an entity; all of it may be missing. */
+type EntityBody = Partial<Entity>;
+
+/** An answer that is no success. */
+class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+const notFound = (message: string) => new Refusal(404, "not_found", message);
+const invalid = (message: string) =>
+  new Refusal(422, "invalid_request", message);
+const taken = (message: string) =>
+  new Refusal(409, "identifier_taken", message);
+
+const ajv = new Ajv({ strict: false, logger: false });
+addFormats.default(ajv);
+ajv.addFormat("url", (text: string) => URL.canParse(text));
+
+/** Port's pattern of an entity's identifier. */
+const IDENTIFIER = {
+  type: "string",
+  pattern: "^(?!\\.{1,2}$)[\\p{L}0-9@_.+:\\\\/=-]+$",
+  maxLength: 1000,
+};
+
+const RELATION = {
+  anyOf: [IDENTIFIER, { type: "array", items: IDENTIFIER }, { type: "null" }],
+};
+
+/** The bodies of Port's OpenAPI document, as far as the routes here use them. */
+const checkLogin = ajv.compile({
+  type: "object",
+  properties: {
+    clientId: { type: "string" },
+    clientSecret: { type: "string" },
+  },
+  required: ["clientId", "clientSecret"],
+  additionalProperties: false,
+});
+const checkEntity = ajv.compile({
+  type: "object",
+  properties: {
+    identifier: IDENTIFIER,
+    title: { type: "string" },
+    icon: { type: "string" },
+    team: { type: ["string", "array"], items: { type: "string" } },
+    properties: { type: "object" },
+    relations: { type: "object", additionalProperties: RELATION },
+  },
+});
+const checkEntityPatch = ajv.compile({
+  type: "object",
+  properties: {
+    identifier: IDENTIFIER,
+    title: { type: ["string", "null"] },
+    icon: { type: ["string", "null"] },
+    team: { type: ["string", "array", "null"], items: { type: "string" } },
+    properties: { type: "object" },
+    relations: { type: "object", additionalProperties: RELATION },
+  },
+  additionalProperties: false,
+});
+const BLUEPRINT = {
+  type: "object",
+  properties: {
+    identifier: {
+      type: "string",
+      pattern: "^(?!\\.{1,2}$)[\\p{L}0-9@_.+:\\\\/-]+$",
+      maxLength: 100,
+    },
+    title: { type: "string", minLength: 1, maxLength: 100 },
+    schema: {
+      type: "object",
+      properties: {
+        properties: {
+          type: "object",
+          propertyNames: { pattern: "^[A-Za-z0-9@_=\\\\-]+$", maxLength: 100 },
+          additionalProperties: {
+            type: "object",
+            properties: {
+              type: {
+                enum: ["string", "number", "boolean", "object", "array"],
+              },
+            },
+            required: ["type"],
+          },
+        },
+        required: { type: "array", items: { type: "string" } },
+      },
+      required: ["properties"],
+      additionalProperties: false,
+    },
+    relations: {
+      type: "object",
+      additionalProperties: {
+        type: "object",
+        properties: {
+          target: { type: "string" },
+          required: { type: "boolean" },
+          many: { type: "boolean" },
+        },
+        required: ["target", "required", "many"],
+      },
+    },
+  },
+};
+const checkBlueprintPatch = ajv.compile(BLUEPRINT);
+const checkBlueprint = ajv.compile({
+  ...BLUEPRINT,
+  required: ["identifier", "title", "schema"],
+});
+
+/** Refuses a body that breaks its schema, naming the place. */
+function insist(check: ValidateFunction, body: unknown, name: string): void {
+  if (check(body)) return;
+  const [error] = check.errors ?? [];
+  const place = error?.instancePath.slice(1).replaceAll("/", ".") || name;
+  const added = error?.params.additionalProperty;
+  throw invalid(`"${place}" ${error?.message}${added ? ` "${added}"` : ""}`);
+}
+
+/** Blueprints and entities, and the rules that hold between them. */
+class Catalogue {
+  readonly #blueprints = new Map<string, Blueprint>();
+  readonly #entities = new Map<string, Map<string, Entity>>();
+  readonly #checks = new WeakMap<Blueprint, ValidateFunction>();
+
+  blueprints(): Blueprint[] {
+    return [...this.#blueprints.values()];
+  }
+
+  blueprint(identifier: string): Blueprint {
+    const blueprint = this.#blueprints.get(identifier);
+    if (blueprint) return blueprint;
+    throw notFound(`Blueprint with identifier "${identifier}" does not exist`);
+  }
+
+  hasBlueprint(identifier: string): boolean {
+    return this.#blueprints.has(identifier);
+  }
+
+  /** Stores a blueprint with the dates and names that Port adds. */
+  setBlueprint(body: Json): Blueprint {
+    insist(checkBlueprint, body, "blueprint");
+    const now = new Date().toISOString();
+    const by = { createdBy: "local-port", updatedBy: "local-port" };
+    const blueprint = { createdAt: now, ...by, ...body, updatedAt: now };
+    this.#blueprints.set(
+      String(body.identifier),
+      blueprint as unknown as Blueprint,
+    );
+    return this.blueprint(String(body.identifier));
+  }
+
+  deleteBlueprint(identifier: string): void {
+    this.blueprint(identifier);
+    if (this.entities(identifier).length > 0) {
+      throw invalid(`Blueprint "${identifier}" still has entities`);
+    }
+    this.#blueprints.delete(identifier);
+  }
+
+  entities(blueprint: string): Entity[] {
+    return [...this.#entities.get(blueprint)?.values() ?? []];
+  }
+
+  find(blueprint: string, identifier: string): Entity | undefined {
+    return this.#entities.get(blueprint)?.get(identifier);
+  }
+
+  entity(blueprint: string, identifier: string): Entity {
+    this.blueprint(blueprint);
+    const entity = this.find(blueprint, identifier);
+    if (entity) return entity;
+    throw notFound(
+      `Entity with identifier "${identifier}" does not exist in the ` +
+        `blueprint "${blueprint}"`,
+    );
+  }
+
+  setEntity(blueprint: string, entity: Entity): void {
+    const entities = this.#entities.get(blueprint) ?? new Map();
+    this.#entities.set(blueprint, entities.set(entity.identifier, entity));
+  }
+
+  /** Deletes an entity; those related to it must go too, or it stays. */
+  deleteEntity(blueprint: string, identifier: string, dependents: boolean) {
+    this.entity(blueprint, identifier);
+    const related = this.#dependents(blueprint, identifier);
+    if (related.length > 0 && !dependents) {
+      throw invalid(
+        `Entity "${identifier}" of the blueprint "${blueprint}" has ` +
+          `${related.length} dependents`,
+      );
+    }
+    this.#entities.get(blueprint)?.delete(identifier);
+    for (const [blueprint, { identifier }] of related) {
+      if (this.find(blueprint, identifier)) {
+        this.deleteEntity(blueprint, identifier, true);
+      }
+    }
+  }
+
+  #dependents(target: string, identifier: string): [string, Entity][] {
+    return this.blueprints().flatMap((blueprint) => {
+      const names = Object.entries(blueprint.relations ?? {})
+        .filter(([_, relation]) => relation.target === target)
+        .map(([name]) => name);
+      return this.entities(blueprint.identifier)
+        .filter(({ relations }) =>
+          names.some((name) => [relations[name]].flat().includes(identifier))
+        )
+        .map((entity): [string, Entity] => [blueprint.identifier, entity]);
+    });
+  }
+
+  /**
+   * Checks an entity against its blueprint.
+   *
+   * @returns The related entities that are not there yet.
+   */
+  check(blueprint: Blueprint, entity: Entity): [string, string][] {
+    const known = blueprint.schema.properties;
+    for (const name of Object.keys(entity.properties)) {
+      if (Object.hasOwn(known, name)) continue;
+      throw invalid(
+        `Property "${name}" does not exist in the blueprint ` +
+          `"${blueprint.identifier}"`,
+      );
+    }
+    insist(this.#propertyCheck(blueprint), entity.properties, "properties");
+    for (const [name, relation] of Object.entries(blueprint.relations ?? {})) {
+      if (relation.required && entity.relations[name] === undefined) {
+        throw invalid(`Relation "${name}" is required`);
+      }
+    }
+    return Object.entries(entity.relations).flatMap(([name, value]) =>
+      this.#missingTargets(blueprint, name, value)
+    );
+  }
+
+  #propertyCheck(blueprint: Blueprint): ValidateFunction {
+    const check = this.#checks.get(blueprint) ?? ajv.compile({
+      type: "object",
+      ...blueprint.schema,
+    });
+    this.#checks.set(blueprint, check);
+    return check;
+  }
+
+  #missingTargets(blueprint: Blueprint, name: string, value: unknown) {
+    const relations = blueprint.relations ?? {};
+    const relation = Object.hasOwn(relations, name)
+      ? relations[name]
+      : undefined;
+    if (relation === undefined) {
+      throw invalid(
+        `Relation "${name}" does not exist in the blueprint ` +
+          `"${blueprint.identifier}"`,
+      );
+    }
+    if (Array.isArray(value) !== relation.many) {
+      throw invalid(
+        `"relations.${name}" must be ${relation.many ? "array" : "string"}`,
+      );
+    }
+    this.blueprint(relation.target);
+    return [value].flat().map(String)
+      .filter((identifier) => !this.find(relation.target, identifier))
+      .map((identifier): [string, string] => [relation.target, identifier]);
+  }
+
+  /** The whole catalogue as JSON, to be read by {@linkcode Catalogue.load}. */
+  dump(): string {
+    const entities = this.blueprints().map(({ identifier }) => [
+      identifier,
+      this.entities(identifier),
+    ]);
+    return JSON.stringify({ blueprints: this.blueprints(), entities });
+  }
+
+  load(text: string): void {
+    const { blueprints, entities } = JSON.parse(text);
+    for (const blueprint of blueprints) this.setBlueprint(blueprint);
+    for (const [blueprint, list] of entities) {
+      for (const entity of list) this.setEntity(blueprint, entity);
+    }
+  }
+}
+
+/** A request whose body has arrived. */
+interface Call {
+  method: string;
+  /** The path below `/v1/`, decoded. */
+  path: string[];
+  query: URLSearchParams;
+  authorization: string;
+  /** The parsed body; `undefined` when there is none. */
+  body: unknown;
+}
+
+/** What a route answers with. */
+interface Reply {
+  status: number;
+  body: Json;
+}
+
+/** Port's routes over a catalogue. */
+class Routes {
+  readonly #catalogue: Catalogue;
+  readonly #options: LocalPortOptions;
+  /** When each token expires, in milliseconds since 1970. */
+  readonly #tokens = new Map<string, number>();
+
+  constructor(catalogue: Catalogue, options: LocalPortOptions) {
+    this.#catalogue = catalogue;
+    this.#options = options;
+  }
+
+  answer(call: Call): Reply {
+    const { method, path } = call;
+    const [root, blueprint = "", kind, entity = ""] = path;
+    if (method === "POST" && path.join("/") === "auth/access_token") {
+      return this.#logIn(call.body);
+    }
+    this.#authorize(call.authorization);
+    if (root === "blueprints" && path.length <= 2) {
+      const reply = path.length === 1
+        ? this.#allBlueprints(call)
+        : this.#oneBlueprint(call, blueprint);
+      if (reply) return reply;
+    }
+    if (root === "blueprints" && kind === "entities" && path.length <= 4) {
+      const reply = path.length === 3
+        ? this.#allEntities(call, this.#catalogue.blueprint(blueprint))
+        : this.#oneEntity(call, this.#catalogue.blueprint(blueprint), entity);
+      if (reply) return reply;
+    }
+    throw notFound(`Route ${method}:/v1/${path.join("/")} not found`);
+  }
+
+  #logIn(body: unknown): Reply {
+    insist(checkLogin, body, "body");
+    const { clientId, clientSecret } = body as Json;
+    const { clientId: id = "local-id", clientSecret: secret = "local-secret" } =
+      this.#options;
+    if (clientId !== id || clientSecret !== secret) {
+      throw new Refusal(401, "unauthorized", "Invalid client id or secret");
+    }
+    const lifetime = this.#options.tokenLifetime ?? 3 * 60 * 60 * 1000;
+    const accessToken = crypto.randomUUID();
+    this.#tokens.set(accessToken, Date.now() + lifetime);
+    const expiresIn = Math.floor(lifetime / 1000);
+    return ok(200, { accessToken, expiresIn, tokenType: "Bearer" });
+  }
+
+  #authorize(authorization: string): void {
+    const expiry = this.#tokens.get(authorization.replace(/^Bearer /, ""));
+    if (expiry !== undefined && Date.now() < expiry) return;
+    throw new Refusal(401, "unauthorized", "Missing, unknown or expired token");
+  }
+
+  #allBlueprints({ method, body }: Call): Reply | undefined {
+    if (method === "GET") {
+      return ok(200, { blueprints: this.#catalogue.blueprints() });
+    }
+    if (method !== "POST") return undefined;
+    insist(checkBlueprint, body, "blueprint");
+    const { identifier } = body as Blueprint;
+    if (this.#catalogue.hasBlueprint(identifier)) {
+      throw taken(`Blueprint with identifier "${identifier}" already exists`);
+    }
+    return ok(201, { blueprint: this.#catalogue.setBlueprint(body as Json) });
+  }
+
+  #oneBlueprint({ method, body }: Call, identifier: string): Reply | undefined {
+    const blueprint = this.#catalogue.blueprint(identifier);
+    const { createdAt, createdBy } = blueprint;
+    const kept = { identifier, createdAt, createdBy };
+    switch (method) {
+      case "GET":
+        return ok(200, { blueprint });
+      case "PUT":
+        insist(checkBlueprintPatch, body, "blueprint");
+        return ok(200, {
+          blueprint: this.#catalogue.setBlueprint({ ...body as Json, ...kept }),
+        });
+      case "PATCH":
+        insist(checkBlueprintPatch, body, "blueprint");
+        return ok(200, {
+          blueprint: this.#catalogue.setBlueprint({
+            ...blueprint,
+            ...body as Json,
+            ...kept,
+          }),
+        });
+      case "DELETE":
+        this.#catalogue.deleteBlueprint(identifier);
+        return ok(200, {});
+    }
+  }
+
+  #allEntities(call: Call, blueprint: Blueprint): Reply | undefined {
+    if (call.method === "GET") {
+      const entities = this.#catalogue.entities(blueprint.identifier)
+        .map((entity) => pick(entity, call.query));
+      return ok(200, { entities });
+    }
+    if (call.method !== "POST") return undefined;
+    insist(checkEntity, call.body, "entity");
+    const body = call.body as EntityBody;
+    const identifier = body.identifier ?? `e_${crypto.randomUUID()}`;
+    const before = this.#catalogue.find(blueprint.identifier, identifier);
+    if (before && !flag(call.query, "upsert")) {
+      throw taken(
+        `Entity with identifier "${identifier}" already exists in the ` +
+          `blueprint "${blueprint.identifier}"`,
+      );
+    }
+    const base = flag(call.query, "merge") ? before : undefined;
+    const entity = layOver(base, { ...body, identifier });
+    return ok(201, { entity: this.#store(blueprint, entity, call.query) });
+  }
+
+  #oneEntity(
+    { method, query, body }: Call,
+    blueprint: Blueprint,
+    identifier: string,
+  ): Reply | undefined {
+    const before = this.#catalogue.entity(blueprint.identifier, identifier);
+    switch (method) {
+      case "GET":
+        return ok(200, { entity: pick(before, query) });
+      case "PATCH": {
+        insist(checkEntityPatch, body, "entity");
+        const entity = layOver(before, { ...body as EntityBody, identifier });
+        return ok(200, { entity: this.#store(blueprint, entity, query) });
+      }
+      case "PUT": {
+        insist(checkEntity, body, "entity");
+        const entity = layOver(undefined, {
+          ...body as EntityBody,
+          identifier,
+        });
+        return ok(200, { entity: this.#store(blueprint, entity, query) });
+      }
+      case "DELETE": {
+        if (!query.has("delete_dependents")) {
+          throw invalid('"delete_dependents" is required');
+        }
+        const dependents = flag(query, "delete_dependents");
+        this.#catalogue.deleteEntity(
+          blueprint.identifier,
+          identifier,
+          dependents,
+        );
+        return ok(200, {});
+      }
+    }
+  }
+
+  /** Checks an entity and, unless only the check is asked for, stores it. */
+  #store(blueprint: Blueprint, entity: Entity, query: URLSearchParams): Entity {
+    const missing = this.#catalogue.check(blueprint, entity);
+    const create = flag(query, "create_missing_related_entities");
+    const validateOnly = flag(query, "validation_only");
+    for (const [target, identifier] of missing) {
+      if (!create) this.#catalogue.entity(target, identifier);
+      const related = {
+        identifier,
+        title: identifier,
+        properties: {},
+        relations: {},
+      };
+      if (!validateOnly) this.#catalogue.setEntity(target, related);
+    }
+    if (!validateOnly) this.#catalogue.setEntity(blueprint.identifier, entity);
+    return entity;
+  }
+}
+
+function ok(status: number, body: Json): Reply {
+  return { status, body: { ok: true, ...body } };
+}
+
+/** Reads a query parameter that must be true or false. */
+function flag(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name) ?? "false";
+  if (value === "true" || value === "false") return value === "true";
+  throw invalid(`"${name}" must be boolean`);
+}
+
+/** Lays what is named over what is there; `null` clears a value. */
+function layOver(base: Entity | undefined, body: EntityBody): Entity {
+  const { properties, relations, ...rest } = { ...base, ...body };
+  const { identifier = "", title, icon, team } = rest;
+  return {
+    identifier,
+    ...present({ title, icon, team }),
+    properties: present({ ...base?.properties, ...properties }),
+    relations: present({ ...base?.relations, ...relations }),
+  };
+}
+
+/** Leaves out what is `null` or `undefined`. */
+function present<Value>(values: Record<string, Value>): Record<string, Value> {
+  return Object.fromEntries(
+    Object.entries(values).filter(([_, value]) =>
+      value !== null && value !== undefined
+    ),
+  );
+}
+
+/** Takes the parts of an entity that `include` and `exclude` ask for. */
+function pick(entity: Entity, query: URLSearchParams): Json {
+  const include = query.getAll("include");
+  const exclude = query.getAll("exclude");
+  const keep = (path: string) =>
+    (include.length === 0 ||
+      include.some((wanted) => isWithin(path, wanted))) &&
+    !exclude.some((unwanted) => isWithin(path, unwanted));
+  const parts = Object.entries(entity).flatMap(([name, value]) => {
+    if (name !== "properties" && name !== "relations") {
+      return keep(name) ? [[name, value]] : [];
+    }
+    const inner = Object.entries(value as Json)
+      .filter(([inner]) => keep(`${name}.${inner}`));
+    return inner.length > 0 || keep(name)
+      ? [[name, Object.fromEntries(inner)]]
+      : [];
+  });
+  return Object.fromEntries(parts);
+}
+
+/** Whether a path is another, or lies below it. */
+function isWithin(path: string, whole: string): boolean {
+  return path === whole || path.startsWith(`${whole}.`);
+}
+
+/** Counts requests; all clients of an organization share the limit. */
+class RateLimiter {
+  readonly #limit: RateLimit;
+  #start = Date.now();
+  #count = 0;
+
+  constructor(limit: RateLimit) {
+    this.#limit = limit;
+  }
+
+  /** Counts a request; its headers, and the wait if it is one too many. */
+  take(): { headers: Record<string, string>; wait: number } {
+    const { requests, period } = this.#limit;
+    const now = Date.now();
+    if (now >= this.#start + period) {
+      this.#start = now;
+      this.#count = 0;
+    }
+    this.#count++;
+    const reset = Math.ceil((this.#start + period) / 1000);
+    const headers = {
+      "x-ratelimit-period": String(period / 1000),
+      "x-ratelimit-limit": String(requests),
+      "x-ratelimit-remaining": String(Math.max(0, requests - this.#count)),
+      "x-ratelimit-reset": String(reset),
+    };
+    const wait = Math.ceil((this.#start + period - now) / 1000);
+    return { headers, wait: this.#count > requests ? wait : 0 };
+  }
+}
+
+/** A random number generator that repeats (mulberry32). */
+function makeRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6D2B79F5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Decides what each request meets. */
+function makeWeather(options: LocalPortOptions): () => Weather | "fine" {
+  const { failRate = 0, seed = Math.floor(Math.random() * 2 ** 32) } = options;
+  const planned = [...options.weather ?? []];
+  const random = makeRandom(seed);
+  return () =>
+    planned.shift() ??
+      (random() < failRate
+        ? WEATHER[Math.floor(random() * WEATHER.length)] ?? "error"
+        : "fine");
+}
+
+/** Reads a body; `undefined` when it is larger than Port takes. */
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += chunk.length;
+    if (size <= MAX_BODY) chunks.push(chunk);
+  }
+  if (size > MAX_BODY) return undefined;
+  return await new Blob(chunks as BlobPart[]).text();
+}
+
+function parseBody(text: string | undefined): unknown {
+  if (text === undefined) {
+    throw new Refusal(
+      413,
+      "request_too_large",
+      "Request body is too large (limit is 1MiB)",
+    );
+  }
+  if (text === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw invalid("The body is not valid JSON");
+  }
+}
+
+function parsePath(pathname: string): string[] {
+  const [_, version, ...path] = pathname.split("/");
+  if (version !== "v1") throw notFound(`Route ${pathname} not found`);
+  try {
+    return path.map(decodeURIComponent);
+  } catch {
+    throw invalid(`The path ${pathname} is not valid`);
+  }
+}
+
+/** What goes back over the wire. */
+interface Wire {
+  status: number;
+  type: string;
+  text: string;
+  headers?: Record<string, string>;
+}
+
+function toWire({ status, body }: Reply): Wire {
+  return { status, type: "application/json", text: JSON.stringify(body) };
+}
+
+function refuse(status: number, error: string, message: string): Wire {
+  return toWire({ status, body: { ok: false, error, message } });
+}
+
+/** What bad weather answers with in place of Port; nothing was acted on. */
+function storm(met: Weather | "fine", wait: number): Wire | undefined {
+  switch (met) {
+    case "rate-limited":
+      return {
+        ...refuse(429, "rate_limit_exceeded", "Too many requests"),
+        headers: { "retry-after": String(wait || 1) },
+      };
+    case "error":
+      return refuse(500, "internal_error", "Something went wrong");
+    case "unavailable":
+      return refuse(503, "unavailable", "Service temporarily unavailable");
+    case "bad-gateway":
+      return {
+        status: 502,
+        type: "text/html",
+        text: "<html>\n<head><title>502 Bad Gateway</title></head>\n</html>\n",
+      };
+  }
+}
+
+/**
+ * Starts a local Port on 127.0.0.1.
+ *
+ * @param options How it is to behave.
+ * @returns Where it listens, and how to end it.
+ * @throws {Error} When a blueprint or the data file is damaged, or the TCP port
+ * is in use.
+ */
+export async function startLocalPort(
+  options: LocalPortOptions = {},
+): Promise<LocalPort> {
+  const catalogue = loadCatalogue(options);
+  const routes = new Routes(catalogue, options);
+  const weather = makeWeather(options);
+  const limiter = new RateLimiter(
+    options.rateLimit ?? { requests: 10_000, period: 300_000 },
+  );
+  const { log = () => {}, latency = 0 } = options;
+
+  const answer = (request: IncomingMessage, text: string | undefined): Wire => {
+    try {
+      const reply = routes.answer(readCall(request, text));
+      if (request.method !== "GET") save(catalogue, options.data);
+      return toWire(reply);
+    } catch (error) {
+      if (error instanceof Refusal) {
+        return refuse(error.status, error.code, error.message);
+      }
+      log(`error: ${error instanceof Error ? error.message : error}`);
+      return refuse(500, "internal_error", "The local Port has a bug");
+    }
+  };
+  const serve = async (request: IncomingMessage, response: ServerResponse) => {
+    const start = performance.now();
+    const text = await readBody(request);
+    if (latency > 0) await new Promise((done) => setTimeout(done, latency));
+    const { headers, wait } = limiter.take();
+    const met = wait > 0 ? "rate-limited" : weather();
+    const wire = storm(met, wait) ?? answer(request, text);
+    send(request, response, met, {
+      ...wire,
+      headers: { ...headers, ...wire.headers },
+    });
+    const time = `${(performance.now() - start).toFixed(0)}ms`;
+    const cut = met.startsWith("cut") ? ` ${met}` : "";
+    log(
+      `${request.method} ${
+        printable(request.url)
+      } ${wire.status} ${time}${cut}`,
+    );
+  };
+  const server = createServer((request, response) => {
+    // A client that hangs up early is no reason to stop.
+    serve(request, response).catch((error) => log(`error: ${error.message}`));
+  });
+  return await listen(server, options.port ?? 0);
+}
+
+async function listen(server: Server, port: number): Promise<LocalPort> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", resolve);
+  });
+  const address = server.address();
+  const actual = typeof address === "object" ? address?.port : port;
+  return {
+    url: `http://127.0.0.1:${actual}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function readCall(request: IncomingMessage, text: string | undefined): Call {
+  const { pathname, searchParams } = new URL(
+    request.url ?? "/",
+    "http://local",
+  );
+  return {
+    method: request.method ?? "GET",
+    path: parsePath(pathname),
+    query: searchParams,
+    authorization: request.headers.authorization ?? "",
+    body: parseBody(text),
+  };
+}
+
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  met: Weather | "fine",
+  { status, type, text, headers }: Wire,
+): void {
+  if (met === "cut-before") {
+    request.socket.destroy();
+    return;
+  }
+  const bytes = new TextEncoder().encode(text);
+  response.writeHead(status, {
+    ...headers,
+    "content-type": type,
+    "content-length": bytes.length,
+  });
+  if (met !== "cut-middle") {
+    response.end(bytes);
+    return;
+  }
+  const half = bytes.subarray(0, bytes.length / 2);
+  response.write(half, () => request.socket.destroy());
+}
+
+/** A path in the log must not move the cursor of a terminal. */
+function printable(text = ""): string {
+  return text.replace(/\p{Cc}/gu, "?");
+}
+
+/** Blueprints of the data file stay as they are; the folder adds the others. */
+function loadCatalogue(options: LocalPortOptions): Catalogue {
+  const catalogue = new Catalogue();
+  const data = options.data && readIfThere(options.data);
+  if (data) load(options.data ?? "", () => catalogue.load(data));
+  const folder = toFolder(
+    options.blueprints ?? new URL("blueprints", import.meta.url),
+  );
+  for (const { name } of Deno.readDirSync(folder)) {
+    if (!name.endsWith(".json")) continue;
+    const path = `${folder}/${name}`;
+    load(path, () => {
+      const blueprint = JSON.parse(Deno.readTextFileSync(path));
+      if (!catalogue.hasBlueprint(blueprint.identifier)) {
+        catalogue.setBlueprint(blueprint);
+      }
+    });
+  }
+  return catalogue;
+}
+
+function toFolder(folder: string | URL): string {
+  return typeof folder === "string" ? folder : fileURLToPath(folder);
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function load(path: string, read: () => void): void {
+  try {
+    read();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : error;
+    throw new Error(`Cannot read "${path}": ${reason}`);
+  }
+}
+
+/** Writes beside the file and renames, so that no crash leaves half a file. */
+function save(catalogue: Catalogue, path: string | undefined): void {
+  if (path === undefined) return;
+  const draft = `${path}.${Deno.pid}.tmp`;
+  using file = Deno.openSync(draft, {
+    write: true,
+    create: true,
+    truncate: true,
+  });
+  const bytes = new TextEncoder().encode(catalogue.dump());
+  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+  file.syncSync();
+  Deno.renameSync(draft, path);
+}
+
+/** The flags of the command line: the name of the value, and what it does. */
+const FLAGS: Record<string, [value: string, help: string]> = {
+  port: ["N", "TCP port on 127.0.0.1, 0 for a free one (default 8787)"],
+  blueprints: ["DIR", "Folder of blueprints (default scripts/blueprints)"],
+  data: ["FILE", "Keep the catalogue in this file over a restart"],
+  latency: ["TIME", "Answer so much later, for example 50ms"],
+  "fail-rate": ["SHARE", "Share of requests that fail, for example 0.2"],
+  "rate-limit": ["N/TIME", "Take so many requests, for example 100/10s"],
+  "token-lifetime": ["TIME", "Let tokens expire after, for example 30s"],
+  seed: ["N", "Make the failures of a run repeat"],
+};
+
+const HELP = `Start a stand-in for Port's API on this machine
+
+Usage: scripts/local_port.ts [options]
+
+Options:
+${
+  Object.entries(FLAGS).map(([name, [value, help]]) =>
+    `  ${`--${name} ${value}`.padEnd(22)}  ${help}`
+  ).join("\n")
+}
+  ${"-h, --help".padEnd(22)}  Show this text
+
+Environment:
+  PORT_CLIENT_ID          the only client id taken (default local-id)
+  PORT_CLIENT_SECRET      the only secret taken (default local-secret)
+
+Examples:
+  # A Port that forgets everything when it ends
+  scripts/local_port.ts
+  # A bad day that repeats
+  scripts/local_port.ts --fail-rate 0.2 --latency 50ms --seed 7`;
+
+/** Turns the command line into options; `undefined` when help is asked for. */
+function parseCommandLine(args: string[]): LocalPortOptions | undefined {
+  const flags: Record<string, unknown> = parseArgs(args, {
+    string: Object.keys(FLAGS),
+    boolean: ["help"],
+    alias: { h: "help" },
+    unknown: (arg: string) => {
+      throw new Error(`Unknown argument "${arg}"`);
+    },
+  });
+  if (flags.help) return undefined;
+  const read = <Value>(name: string, parse: (text: string) => Value) => {
+    const text = flags[name];
+    if (typeof text !== "string") return undefined;
+    const value = parse(text);
+    if (value !== undefined && !Number.isNaN(value)) return value;
+    throw new Error(`Cannot use --${name} "${text}": ${FLAGS[name]?.[1]}`);
+  };
+  const text = (value: string) => value || undefined;
+  return present<unknown>({
+    port: read("port", (text) => numberBelow(text, 65_535)) ?? 8787,
+    blueprints: read("blueprints", text),
+    data: read("data", text),
+    latency: read("latency", parseTime),
+    failRate: read("fail-rate", (text) => numberBelow(text, 1)),
+    rateLimit: read("rate-limit", parseRateLimit),
+    tokenLifetime: read("token-lifetime", parseTime),
+    seed: read("seed", (text) => numberBelow(text, 2 ** 32)),
+  });
+}
+
+/** A number from 0 up to a bound; NaN when it is none. */
+function numberBelow(text: string, most: number): number {
+  const number = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : NaN;
+  return number <= most ? number : NaN;
+}
+
+/** `500ms`, `90s`, `2m` or `1h30m` in milliseconds; NaN when it is none. */
+function parseTime(text: string): number {
+  const parts = /^(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/.exec(
+    text,
+  );
+  if (parts === null) return NaN;
+  const [hours = 0, minutes = 0, seconds = 0, rest = 0] = parts.slice(1)
+    .map((part) => Number(part ?? 0));
+  return ((hours * 60 + minutes) * 60 + seconds) * 1000 + rest;
+}
+
+function parseRateLimit(text: string): RateLimit | undefined {
+  const [requests = "", time = ""] = text.split("/");
+  const limit = {
+    requests: numberBelow(requests, 1e9),
+    period: parseTime(time),
+  };
+  return limit.requests >= 1 && limit.period > 0 ? limit : undefined;
+}
+
+/** Starts a local Port as the command line says, until it is interrupted. */
+async function main(): Promise<void> {
+  const options = parseCommandLine(Deno.args);
+  if (options === undefined) return console.log(HELP);
+  const clientId = Deno.env.get("PORT_CLIENT_ID") || "local-id";
+  const clientSecret = Deno.env.get("PORT_CLIENT_SECRET") || "local-secret";
+  const { url, close } = await startLocalPort({
+    ...options,
+    clientId,
+    clientSecret,
+    log: console.log,
+  });
+  const secret = clientSecret === "local-secret" ? clientSecret : "…";
+  console.log(`Local Port listens on ${url}`);
+  console.log(
+    `export API_URL=${url} PORT_CLIENT_ID=${clientId} PORT_CLIENT_SECRET=${secret}`,
+  );
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    Deno.addSignalListener(signal, () => close().then(() => Deno.exit(code)));
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await main();
+  } catch (error) {
+    console.error(
+      `error: ${error instanceof Error ? error.message : error} (see --help)`,
+    );
+    Deno.exit(2);
+  }
+}

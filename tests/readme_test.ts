@@ -1,0 +1,206 @@
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+} from "jsr:@std/assert@1.0.19";
+import { parse } from "npm:yaml@2.9.1";
+import { COMMON_OPTIONS } from "../lib/cli.ts";
+import { EXIT_CODES } from "../lib/errors.ts";
+import { optionGroups } from "../lib/help.ts";
+import { ENVIRONMENT } from "../lib/settings.ts";
+import { getEntity } from "../scripts/get_entity.ts";
+import { upsertEntity } from "../scripts/upsert_entity.ts";
+import {
+  rightsOf,
+  ROOT,
+  runInShell,
+  runScriptFile,
+  type TestPort,
+  withPort,
+} from "./support.ts";
+
+const README = await Deno.readTextFile(new URL("README.md", ROOT));
+const CONFIG = await Deno.readTextFile(new URL(".circleci/config.yml", ROOT));
+
+/** The code blocks of the README in this language, in their order. */
+function blocks(language: string): string[] {
+  const fence = new RegExp("^```" + language + "\\n(.*?)^```$", "gms");
+  return [...README.matchAll(fence)].map(([_, text = ""]) => text);
+}
+
+/** The tables of the README, as rows of cells without marks of code. */
+function tables(): string[][][] {
+  return README.split(/\n\n+/).filter((part) => part.startsWith("|")).map((
+    part,
+  ) =>
+    part.trim().split("\n").filter((_, index) => index !== 1).map((row) =>
+      row.split(/(?<!\\)\|/).slice(1, -1).map((cell) =>
+        cell.trim().replaceAll("`", "").replaceAll("\\|", "|")
+      )
+    )
+  );
+}
+
+/** Fails, showing what to paste, when the README has no such table. */
+function assertTable(rows: [string, string][], head: [string, string]) {
+  const expected = [head, ...rows];
+  const found = tables().some((table) =>
+    JSON.stringify(table) === JSON.stringify(expected)
+  );
+  const cell = (text: string) => text.replaceAll("|", "\\|");
+  const paste = [`| ${head[0]} | ${head[1]} |`, "| --- | --- |"]
+    .concat(
+      rows.map(([term, meaning]) => `| \`${cell(term)}\` | ${cell(meaning)} |`),
+    ).join("\n");
+  assert(found, `README.md lacks this table:\n${paste}`);
+}
+
+Deno.test("README shows the options of each script as --help does", () => {
+  for (
+    const options of [upsertEntity.options, getEntity.options, COMMON_OPTIONS]
+  ) {
+    assertTable(optionGroups(options).flatMap(({ rows }) => rows), [
+      "option",
+      "what it does",
+    ]);
+  }
+});
+
+Deno.test("README shows the variables and exit codes that the code has", () => {
+  assertTable(Object.entries(ENVIRONMENT), ["variable", "what it sets"]);
+  assertTable(Object.entries(EXIT_CODES), ["exit code", "meaning"]);
+});
+
+Deno.test("--help of each script shows its option table", async () => {
+  for (const script of [upsertEntity, getEntity]) {
+    const { code, stdout } = await runScriptFile(script.name, ["--help"]);
+    assertEquals(code, 0);
+    const lines = stdout.split("\n").map((line) =>
+      line.trim().replace(/ {2,}/, "\t")
+    );
+    for (
+      const { heading, rows } of optionGroups({
+        ...script.options,
+        ...COMMON_OPTIONS,
+      })
+    ) {
+      assert(lines.includes(`${heading}:`));
+      for (const row of rows) {
+        assert(lines.includes(row.join("\t")), row.join("\t"));
+      }
+    }
+  }
+});
+
+/** What the examples read must be there. */
+async function seed(port: TestPort) {
+  const checkout = { identifier: "checkout", properties: { version: "1.0.0" } };
+  await port.call("POST", "/blueprints/service/entities?upsert=true", checkout);
+}
+
+/** What CircleCI sets for every job. */
+const CIRCLECI = {
+  CIRCLECI: "true",
+  CIRCLE_WORKFLOW_ID: "7e3c5c2e-0000-4000-8000-000000000000",
+  CIRCLE_USERNAME: "octocat",
+  CIRCLE_SHA1: "d6cd1e2bd19e03a81132a23b2025920577f84e37",
+  CIRCLE_BUILD_URL: "https://circleci.com/gh/acme/shop/42",
+};
+
+Deno.test("README's shell examples run as written", async () => {
+  const examples = blocks("sh").filter((text) => !text.includes("task test"));
+  assert(examples.length >= 7);
+  for (const example of examples) {
+    await withPort({}, async (port) => {
+      await seed(port);
+      const { code, stderr } = await runInShell(example, port, CIRCLECI);
+      assertEquals(code, 0, `${example}\n${stderr}`);
+    });
+  }
+});
+
+Deno.test("the examples of --help run as they stand", async () => {
+  for (const { name, examples } of [upsertEntity, getEntity]) {
+    for (const { args } of examples) {
+      await withPort({}, async (port) => {
+        await seed(port);
+        const { code, stderr } = await runInShell(
+          `scripts/${name}.ts ${args}`,
+          port,
+        );
+        assertEquals(code, 0, `${name} ${args}\n${stderr}`);
+      });
+    }
+  }
+});
+
+Deno.test("README's first two commands are those that CI runs", async () => {
+  const ci = await Deno.readTextFile(new URL(".ci/run", ROOT));
+  const commands = blocks("sh")[0]?.trim().split("\n") ?? [];
+  assertEquals(commands.length, 2);
+  for (const command of commands) assertStringIncludes(ci, `\n${command}\n`);
+});
+
+Deno.test("README's CircleCI job is the one of this repository's own pipeline", () => {
+  const [snippet = ""] = blocks("yaml");
+  const pasted = parse(snippet);
+  const config = parse(CONFIG);
+  assertEquals(pasted.executors, config.executors);
+  assertEquals(pasted.jobs["report-to-port"], config.jobs["report-to-port"]);
+  const [{ "report-to-port": use }] = pasted.workflows.deploy.jobs;
+  assertEquals(use.context, "port");
+});
+
+Deno.test("the job report-to-port runs as written, whatever its parameters hold", async () => {
+  const job = parse(CONFIG).jobs["report-to-port"];
+  const command =
+    job.steps.find((step: { run?: unknown }) => step.run).run.command;
+  assert(!command.includes("<<"), "A parameter is pasted into the shell line");
+  assertEquals(job.environment, {
+    SERVICE: "<< parameters.service >>",
+    VERSION: "<< parameters.version >>",
+  });
+  for (
+    const version of [
+      "1.4.2",
+      "\"; touch pwned; $(touch pwned) `touch pwned` ' x=:=y",
+    ]
+  ) {
+    await withPort({}, async (port) => {
+      const { code, stderr } = await runInShell(command, port, {
+        SERVICE: "checkout",
+        VERSION: version,
+      });
+      assertEquals(code, 0, stderr);
+      const { properties } = Object(await port.entity("service", "checkout"));
+      assertEquals(properties, { version });
+    });
+  }
+});
+
+Deno.test("README, .ci/run and the pipeline name one version of Deno", async () => {
+  const files = [
+    "README.md",
+    ".ci/run",
+    ".ci/conformance",
+    ".circleci/config.yml",
+    "scripts/demo.ts",
+  ];
+  const versions = await Promise.all(files.map(async (file) => {
+    const text = await Deno.readTextFile(new URL(file, ROOT));
+    return [...text.matchAll(/\bdeno[@:](\d+\.\d+\.\d+)/g)].map((
+      [_, version],
+    ) => version);
+  }));
+  for (const found of versions) assert(found.length > 0);
+  assertEquals([...new Set(versions.flat())], ["2.9.6"]);
+});
+
+Deno.test("the job and README give the rights of the script's first line", async () => {
+  const rights = (await rightsOf("upsert_entity")).filter((right) =>
+    !right.startsWith("--allow-read")
+  );
+  for (const text of [README, CONFIG]) {
+    for (const right of rights) assertStringIncludes(text, right);
+  }
+});

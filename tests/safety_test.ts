@@ -1,0 +1,169 @@
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+} from "jsr:@std/assert@1.0.19";
+import {
+  CREDENTIALS,
+  rightsOf,
+  ROOT,
+  runProcess,
+  runScriptFile,
+  SECRET,
+  withPort,
+} from "./support.ts";
+
+const SCRIPTS = ["upsert_entity", "get_entity"];
+
+const ENTITY = ["-b", "service", "-i", "checkout"];
+
+/** A server that repeats every secret it is told, with any status. */
+function startEcho(status: number) {
+  return Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    async (request) => {
+      const body = await request.text();
+      if (status === 200 && request.url.endsWith("/access_token")) {
+        return Response.json({ accessToken: "made-up-token", expiresIn: 60 });
+      }
+      const message = `${body} ${
+        request.headers.get("authorization")
+      } \x1b[31m`;
+      return Response.json({ ok: false, error: "x", message }, {
+        status: status === 200 ? 422 : status,
+      });
+    },
+  );
+}
+
+Deno.test("secret and token appear in no output, even at --verbose", async () => {
+  for (const status of [200, 401, 422, 500]) {
+    const server = startEcho(status);
+    try {
+      const env = {
+        ...CREDENTIALS,
+        API_URL: `http://127.0.0.1:${server.addr.port}`,
+      };
+      for (const name of SCRIPTS) {
+        const { code, stdout, stderr } = await runScriptFile(name, [
+          ...ENTITY,
+          "--verbose",
+          "--retries",
+          "1",
+        ], { env });
+        assert(code > 2, stderr);
+        assertStringIncludes(stderr, "[secret]");
+        assertEquals((stdout + stderr).includes(SECRET), false);
+        assertEquals((stdout + stderr).includes("made-up-token"), false);
+        assertEquals(stderr.includes("\x1b"), false);
+      }
+    } finally {
+      await server.shutdown();
+    }
+  }
+});
+
+Deno.test("a working call at --verbose tells of each request and of no secret", async () => {
+  await withPort({}, async (port) => {
+    for (const name of SCRIPTS) {
+      const { code, stdout, stderr } = await runScriptFile(name, [
+        ...ENTITY,
+        "--verbose",
+      ], { env: port.env });
+      assertEquals(code, 0, stderr);
+      assertStringIncludes(
+        stderr,
+        "POST /v1/auth/access_token: Port answered 200 (attempt 1, ",
+      );
+      assertStringIncludes(stderr, "/v1/blueprints/service/entities");
+      assertEquals(
+        (stdout + stderr + port.log.join("\n")).includes(SECRET),
+        false,
+      );
+      assertEquals(/Bearer|ey[A-Za-z0-9]{8}/.test(stdout + stderr), false);
+    }
+  });
+});
+
+Deno.test("an API URL with a password is refused and not shown", async () => {
+  for (const name of SCRIPTS) {
+    const env = {
+      ...CREDENTIALS,
+      API_URL: "https://user:made-up-password@api.port.io",
+    };
+    const { code, stderr } = await runScriptFile(name, ENTITY, { env });
+    assertEquals(code, 2);
+    assertEquals(stderr.includes("made-up-password"), false);
+  }
+});
+
+Deno.test("each script's first line holds no more rights than it needs", async () => {
+  const hosts = "api.port.io,api.us.port.io,api.getport.io,api.us.getport.io";
+  const env = "--allow-env=PORT_*,API_URL,CIRCLECI";
+  assertEquals(await rightsOf("get_entity"), [
+    env,
+    "--allow-read=.env",
+    `--allow-net=${hosts}`,
+  ]);
+  assertEquals(await rightsOf("upsert_entity"), [
+    env,
+    "--allow-read=.",
+    `--allow-net=${hosts}`,
+  ]);
+});
+
+Deno.test("a right that is missing ends in one line that names it", async () => {
+  await withPort({}, async (port) => {
+    const { host } = new URL(port.url);
+    for (const name of SCRIPTS) {
+      const script = new URL(`scripts/${name}.ts`, ROOT).pathname;
+      const rights = await rightsOf(name, port.url);
+      const without = (right: string) =>
+        rights.filter((flag) => !flag.startsWith(right));
+      const call = (rights: string[]) =>
+        runProcess(Deno.execPath(), [
+          "run",
+          "--no-prompt",
+          ...rights,
+          script,
+          ...ENTITY,
+        ], { env: port.env });
+      const net = await call([
+        ...without("--allow-net"),
+        "--allow-net=api.port.io",
+      ]);
+      const noEnv = await call(without("--allow-env"));
+      assertEquals([net.code, noEnv.code], [2, 2]);
+      for (const { stderr } of [net, noEnv]) {
+        assertEquals(stderr.trim().split("\n").length, 1);
+      }
+      assertStringIncludes(noEnv.stderr, "--allow-env=PORT_*,API_URL");
+      assertStringIncludes(net.stderr, `--allow-net=${host}`);
+    }
+  });
+});
+
+Deno.test(".env is read where it is and may be, and never wins over the environment", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await withPort({}, async (port) => {
+      const { API_URL, ...credentials } = port.env;
+      const lines = Object.entries(credentials).map(([name, value]) =>
+        `${name}="${value}"\n`
+      );
+      await Deno.writeTextFile(`${folder}/.env`, `# Port\n${lines.join("")}`);
+      for (const name of SCRIPTS) {
+        const options = { env: { API_URL: port.url }, cwd: folder };
+        const { code, stderr } = await runScriptFile(name, ENTITY, options);
+        assertEquals(code, 0, stderr);
+        const wrong = { API_URL: port.url, PORT_CLIENT_SECRET: "wrong" };
+        assertEquals(
+          (await runScriptFile(name, ENTITY, { ...options, env: wrong })).code,
+          3,
+        );
+      }
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,277 @@
+/**
+ * Runs the scripts as users do: as processes, with the rights of their first
+ * line, against a local Port over real HTTP.
+ *
+ * @module
+ */
+import {
+  type LocalPort,
+  type LocalPortOptions,
+  startLocalPort,
+} from "../scripts/local_port.ts";
+
+/** The folder of this repository. */
+export const ROOT = new URL("..", import.meta.url);
+
+/** The made-up secret of these tests; it must appear in no output. */
+export const SECRET = "made-up-secret-of-the-tests";
+
+/** The credentials that the local Port of these tests takes. */
+export const CREDENTIALS = {
+  PORT_CLIENT_ID: "made-up-id",
+  PORT_CLIENT_SECRET: SECRET,
+};
+
+/** What a process left behind. */
+export interface Result {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** How to run a process. */
+export interface RunOptions {
+  /** Variables on top of those that Deno itself needs. */
+  env?: Record<string, string>;
+  /** What it reads from standard input. */
+  stdin?: string;
+  /** The folder it runs in. */
+  cwd?: string | URL;
+}
+
+/** A local Port for one test, with a client for looking into its catalogue. */
+export interface TestPort extends LocalPort {
+  /** One line for each request that arrived. */
+  log: string[];
+  /** Variables that lead a script to it. */
+  env: Record<string, string>;
+  /** Sends a request past the scripts, logged in. */
+  call(method: string, path: string, body?: unknown): Promise<Response>;
+  /** The entity as the catalogue holds it; `undefined` when it is not there. */
+  entity(blueprint: string, identifier: string): Promise<unknown>;
+}
+
+/**
+ * Starts a local Port, lets a test use it and ends it.
+ *
+ * @param options How it is to behave.
+ * @param test The test.
+ */
+export async function withPort(
+  options: LocalPortOptions,
+  test: (port: TestPort) => Promise<void>,
+): Promise<void> {
+  const log: string[] = [];
+  const local = await startLocalPort({
+    clientId: CREDENTIALS.PORT_CLIENT_ID,
+    clientSecret: CREDENTIALS.PORT_CLIENT_SECRET,
+    log: (line) => log.push(line),
+    ...options,
+  });
+  try {
+    await test(testPort(local, log));
+  } finally {
+    await local.close();
+  }
+}
+
+function testPort({ url, close }: LocalPort, log: string[]): TestPort {
+  let authorization: string | undefined;
+  const send = async (method: string, path: string, body?: unknown) =>
+    await fetch(`${url}/v1${path}`, {
+      method,
+      headers: {
+        "content-type": "application/json",
+        ...(authorization !== undefined && { authorization }),
+      },
+      body: body === undefined ? null : JSON.stringify(body),
+    });
+  const call = async (method: string, path: string, body?: unknown) => {
+    if (authorization === undefined) {
+      const login = await send("POST", "/auth/access_token", {
+        clientId: CREDENTIALS.PORT_CLIENT_ID,
+        clientSecret: CREDENTIALS.PORT_CLIENT_SECRET,
+      });
+      authorization = `Bearer ${(await login.json()).accessToken}`;
+    }
+    return await send(method, path, body);
+  };
+  const entity = async (blueprint: string, identifier: string) => {
+    const path = `/blueprints/${blueprint}/entities/${
+      encodeURIComponent(identifier)
+    }`;
+    return (await (await call("GET", path)).json()).entity;
+  };
+  return {
+    url,
+    close,
+    log,
+    env: { ...CREDENTIALS, API_URL: url },
+    call,
+    entity,
+  };
+}
+
+/**
+ * The rights that a script's first line gives it.
+ *
+ * @param name The script's file name without the ending.
+ * @param url Where the local Port is, to stand in place of Port's hosts.
+ * @returns The flags for `deno run`.
+ */
+export async function rightsOf(name: string, url?: string): Promise<string[]> {
+  const text = await Deno.readTextFile(new URL(`scripts/${name}.ts`, ROOT));
+  const [shebang = ""] = text.split("\n", 1);
+  const [start, ...rights] = shebang.split(" --allow-");
+  if (start !== "#!/usr/bin/env -S deno run") {
+    throw new Error(`scripts/${name}.ts does not begin with its rights`);
+  }
+  return rights.map((right) =>
+    right.startsWith("net=")
+      ? `--allow-net=${new URL(url).host}`
+      : `--allow-${right}`
+  );
+}
+
+/**
+ * Runs a script with exactly the rights of its first line.
+ *
+ * @param name The script's file name without the ending.
+ * @param args Its command line.
+ * @param options The variables it sees, its input and its folder.
+ * @returns What it left behind.
+ */
+export async function runScriptFile(
+  name: string,
+  args: string[],
+  options: RunOptions = {},
+): Promise<Result> {
+  const url = options.env?.API_URL || "http://127.0.0.1:9";
+  const script = new URL(`scripts/${name}.ts`, ROOT).pathname;
+  const rights = await rightsOf(name, url);
+  return await runProcess(
+    Deno.execPath(),
+    ["run", ...rights, script, ...args],
+    options,
+  );
+}
+
+/**
+ * Runs shell commands as a user or CircleCI would, in a copy of this repository.
+ * `deno` and `npx` on their path are Deno itself, with one right on top: to reach
+ * the local Port, which stands where the commands expect Port.
+ *
+ * @param commands The commands.
+ * @param port The local Port.
+ * @param env Variables on top.
+ * @returns What they left behind.
+ */
+export async function runInShell(
+  commands: string,
+  port: TestPort,
+  env: Record<string, string> = {},
+): Promise<Result> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const repository = `${folder}/repository`;
+    await copyRepository(repository);
+    await writeShims(folder, new URL(port.url).host);
+    const result = await runProcess(
+      "bash",
+      ["-eo", "pipefail", "-c", commands],
+      {
+        cwd: repository,
+        env: {
+          ...port.env,
+          ...env,
+          PATH: `${folder}/bin:${Deno.env.get("PATH")}`,
+        },
+      },
+    );
+    const files = [...Deno.readDirSync(repository)].map(({ name }) => name);
+    if (files.includes("pwned")) {
+      throw new Error("A value was run as a command");
+    }
+    return result;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function copyRepository(target: string): Promise<void> {
+  const parts = ["scripts", "lib", "deno.json", "deno.lock"];
+  await Deno.mkdir(target);
+  const sources = parts.map((part) => new URL(part, ROOT).pathname);
+  await runProcess("cp", ["-r", ...sources, target]);
+}
+
+async function writeShims(folder: string, host: string): Promise<void> {
+  await Deno.mkdir(`${folder}/bin`);
+  const deno = `#!/usr/bin/env bash
+args=()
+for arg in "$@"; do
+  case $arg in --allow-net=*) arg+=",${host}" ;; esac
+  args+=("$arg")
+done
+exec "${Deno.execPath()}" "\${args[@]}"
+`;
+  const npx = `#!/usr/bin/env bash
+[ "$1 $2" = "-y deno@2.9.6" ] && shift 2 && exec deno "$@"
+`;
+  for (const [name, text] of Object.entries({ deno, npx })) {
+    await Deno.writeTextFile(`${folder}/bin/${name}`, text, { mode: 0o755 });
+  }
+}
+
+/**
+ * Runs a process to its end.
+ *
+ * @param command The program.
+ * @param args Its command line.
+ * @param options The variables it sees, its input and its folder.
+ * @returns What it left behind.
+ */
+export async function runProcess(
+  command: string,
+  args: string[],
+  { env = {}, stdin, cwd = ROOT }: RunOptions = {},
+): Promise<Result> {
+  const child = new Deno.Command(command, {
+    args,
+    cwd,
+    clearEnv: true,
+    env: { ...inherited(), ...env },
+    stdin: stdin === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  if (stdin !== undefined) {
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(stdin));
+    await writer.close();
+  }
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  return {
+    code,
+    stdout: decoder.decode(stdout),
+    stderr: decoder.decode(stderr),
+  };
+}
+
+/** What Deno itself needs to find its cache; no credentials of the developer. */
+function inherited(): Record<string, string> {
+  const names = [
+    "PATH",
+    "HOME",
+    "DENO_DIR",
+    "XDG_CACHE_HOME",
+    "NPM_CONFIG_REGISTRY",
+  ];
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = Deno.env.get(name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}

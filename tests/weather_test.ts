@@ -1,0 +1,76 @@
+import { assertEquals, assertStringIncludes } from "jsr:@std/assert@1.0.19";
+import type { Weather } from "../scripts/local_port.ts";
+import { runScriptFile, type TestPort, withPort } from "./support.ts";
+
+const KINDS: Weather[] = [
+  "rate-limited",
+  "error",
+  "bad-gateway",
+  "unavailable",
+  "cut-before",
+  "cut-middle",
+];
+
+const CALLS = {
+  upsert_entity: ["-b", "service", "-i", "checkout", "-p", "version=2"],
+  get_entity: [
+    "-b",
+    "service",
+    "-i",
+    "checkout",
+    "--select",
+    "properties.version",
+  ],
+};
+
+/** The first two requests put the entity there, past the weather. */
+async function seed(port: TestPort) {
+  const entity = { identifier: "checkout", properties: { version: "1" } };
+  await port.call("POST", "/blueprints/service/entities?upsert=true", entity);
+}
+
+for (const [name, args] of Object.entries(CALLS)) {
+  Deno.test(`${name} survives each kind of weather, at login and after`, async () => {
+    await Promise.all(
+      KINDS.map((kind) =>
+        withPort(
+          { weather: ["fine", "fine", kind, "fine", kind] },
+          async (port) => {
+            await seed(port);
+            const { code, stdout, stderr } = await runScriptFile(name, args, {
+              env: port.env,
+            });
+            assertEquals(code, 0, `${kind}: ${stderr}`);
+            assertEquals(
+              stderr.match(/^warning: .* attempt 2 in /gm)?.length,
+              2,
+              stderr,
+            );
+            assertStringIncludes(
+              stdout,
+              name === "get_entity" ? "1" : '"version": "2"',
+            );
+          },
+        )
+      ),
+    );
+  });
+}
+
+Deno.test("a bad day is survived by many calls at once", async () => {
+  await withPort({ failRate: 0.2, seed: 7 }, async (port) => {
+    const numbers = Array.from({ length: 25 }, (_, number) => number);
+    const results = await Promise.all(
+      numbers.map((number) =>
+        runScriptFile("upsert_entity", [
+          "-b",
+          "service",
+          "-i",
+          `s${number}`,
+          "-q",
+        ], { env: port.env })
+      ),
+    );
+    for (const { code, stderr } of results) assertEquals(code, 0, stderr);
+  });
+});
