@@ -281,6 +281,9 @@ export class PortClient {
   ): Promise<Answer | Silence> {
     const { apiUrl, attemptTimeout, fetch } = this.#options;
     const timeout = Math.max(0, Math.min(attemptTimeout, remaining));
+    // On a connection that was used before, Deno itself repeats a request that
+    // got no answer, whatever its method; on one of its own it does not.
+    const client = request.idempotent ? undefined : Deno.createHttpClient({});
     try {
       const response = await fetch(apiUrl + request.path, {
         method: request.method,
@@ -294,11 +297,14 @@ export class PortClient {
         // The token must not follow a redirect to another host.
         redirect: "manual",
         signal: AbortSignal.timeout(timeout),
+        ...(client && { client }),
       });
       return readAnswer(response, await response.text());
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw notAllowed(apiUrl);
       return silenceFor(error, timeout);
+    } finally {
+      client?.close();
     }
   }
 

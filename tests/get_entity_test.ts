@@ -4,10 +4,13 @@ import {
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
 import {
+  assertWrongCalls,
   CREDENTIALS,
+  deadUrl,
   runScriptFile,
   type TestPort,
   withPort,
+  type WrongCall,
 } from "./support.ts";
 
 const CHECKOUT = {
@@ -187,7 +190,7 @@ Deno.test("get_entity tells each refusal of Port with its exit code and message"
       "--retries",
       "0",
     ], {
-      env: { ...CREDENTIALS, API_URL: "http://127.0.0.1:9" },
+      env: { ...CREDENTIALS, API_URL: await deadUrl() },
     });
     assertEquals(network.code, 6);
     for (const { stdout, stderr } of [missing, blueprint, login, network]) {
@@ -243,7 +246,7 @@ Deno.test("get_entity --soft-fail turns Port's refusal into a warning", async ()
 });
 
 /** A wrong call, and what its one line must say. */
-const WRONG: [args: string[], says: string][] = [
+const WRONG: WrongCall[] = [
   [["-i", "x"], "Missing --blueprint ID"],
   [["-b", "x"], "Missing --identifier ID"],
   [["-b", "a=b", "-i", "x"], "blueprint identifier"],
@@ -277,17 +280,5 @@ const WRONG: [args: string[], says: string][] = [
 ];
 
 Deno.test("get_entity answers a wrong call with one line, exit code 2 and no request", async () => {
-  const env = {
-    ...CREDENTIALS,
-    API_URL: "http://127.0.0.1:9",
-    PORT_RETRIES: "0",
-  };
-  await Promise.all(WRONG.map(async ([args, says]) => {
-    const { code, stdout, stderr } = await runScriptFile("get_entity", args, {
-      env,
-    });
-    assertEquals([code, stdout], [2, ""], stderr);
-    assertMatch(stderr, /^error: [^\n]*\(see --help\)\n$/);
-    assertStringIncludes(stderr, says);
-  }));
+  await assertWrongCalls("get_entity", WRONG);
 });

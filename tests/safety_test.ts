@@ -147,8 +147,7 @@ Deno.test(".env is read where it is and may be, and never wins over the environm
   const folder = await Deno.makeTempDir();
   try {
     await withPort({}, async (port) => {
-      const { API_URL, ...credentials } = port.env;
-      const lines = Object.entries(credentials).map(([name, value]) =>
+      const lines = Object.entries(CREDENTIALS).map(([name, value]) =>
         `${name}="${value}"\n`
       );
       await Deno.writeTextFile(`${folder}/.env`, `# Port\n${lines.join("")}`);

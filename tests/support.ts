@@ -5,6 +5,11 @@
  * @module
  */
 import {
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "jsr:@std/assert@1.0.19";
+import {
   type LocalPort,
   type LocalPortOptions,
   startLocalPort,
@@ -126,9 +131,10 @@ export async function rightsOf(name: string, url?: string): Promise<string[]> {
   if (start !== "#!/usr/bin/env -S deno run") {
     throw new Error(`scripts/${name}.ts does not begin with its rights`);
   }
+  const host = url && new URL(url).host;
   return rights.map((right) =>
-    right.startsWith("net=")
-      ? `--allow-net=${new URL(url).host}`
+    host && right.startsWith("net=")
+      ? `--allow-net=${host}`
       : `--allow-${right}`
   );
 }
@@ -146,7 +152,7 @@ export async function runScriptFile(
   args: string[],
   options: RunOptions = {},
 ): Promise<Result> {
-  const url = options.env?.API_URL || "http://127.0.0.1:9";
+  const url = options.env?.API_URL;
   const script = new URL(`scripts/${name}.ts`, ROOT).pathname;
   const rights = await rightsOf(name, url);
   return await runProcess(
@@ -154,6 +160,38 @@ export async function runScriptFile(
     ["run", ...rights, script, ...args],
     options,
   );
+}
+
+/** A wrong command line, and what the one line it gets must say. */
+export type WrongCall = [args: string[], says: string];
+
+/**
+ * Fails unless each wrong call ends with exit code 2, one line that says what is
+ * wrong, and no request.
+ *
+ * @param name The script's file name without the ending.
+ * @param calls The wrong calls.
+ */
+export async function assertWrongCalls(
+  name: string,
+  calls: WrongCall[],
+): Promise<void> {
+  await withPort({}, async ({ env, log }) => {
+    await Promise.all(calls.map(async ([args, says]) => {
+      const result = await runScriptFile(name, args, { env });
+      assertEquals([result.code, result.stdout], [2, ""], result.stderr);
+      assertMatch(result.stderr, /^error: [^\n]*\(see --help\)\n$/);
+      assertStringIncludes(result.stderr, says);
+    }));
+    assertEquals(log, []);
+  });
+}
+
+/** A URL where nothing listens: what listened there has just ended. */
+export async function deadUrl(): Promise<string> {
+  const { url, close } = await startLocalPort();
+  await close();
+  return url;
 }
 
 /**

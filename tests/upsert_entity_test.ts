@@ -4,11 +4,13 @@ import {
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
 import {
-  CREDENTIALS,
+  assertWrongCalls,
+  deadUrl,
   ROOT,
   runScriptFile,
   type TestPort,
   withPort,
+  type WrongCall,
 } from "./support.ts";
 
 /** Runs the script against a local Port. */
@@ -19,21 +21,9 @@ async function upsert(port: TestPort, args: string[], stdin?: string) {
   });
 }
 
-/** Runs the script where any request would fail with exit code 6. */
-async function upsertNowhere(args: string[], env: Record<string, string> = {}) {
-  const nowhere = {
-    ...CREDENTIALS,
-    API_URL: "http://127.0.0.1:9",
-    PORT_RETRIES: "0",
-  };
-  return await runScriptFile("upsert_entity", args, {
-    env: { ...nowhere, ...env },
-  });
-}
-
 /** A file that lasts as long as the test, below the folder the script may read. */
 async function withFile(
-  text: string | Uint8Array,
+  text: string,
   test: (path: string) => Promise<void>,
 ) {
   const folder = await Deno.makeTempDir({
@@ -42,10 +32,7 @@ async function withFile(
   });
   try {
     const path = `${folder}/entity.json`;
-    await Deno.writeFile(
-      path,
-      typeof text === "string" ? new TextEncoder().encode(text) : text,
-    );
+    await Deno.writeTextFile(path, text);
     await test(path);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -341,7 +328,7 @@ Deno.test("upsert_entity carries identifiers with /, \\, = and Cyrillic letters"
 });
 
 /** A wrong call, and what its one line must say. */
-const WRONG: [args: string[], says: string][] = [
+const WRONG: WrongCall[] = [
   [["-i", "x"], "Cannot tell the blueprint"],
   [["-b", ""], 'Cannot use the blueprint identifier ""'],
   [["-b", "service", "-i", ".."], 'Cannot use the entity identifier ".."'],
@@ -403,51 +390,26 @@ const WRONG: [args: string[], says: string][] = [
 ];
 
 Deno.test("upsert_entity answers a wrong call with one line, exit code 2 and no request", async () => {
-  await Promise.all(WRONG.map(async ([args, says]) => {
-    const { code, stdout, stderr } = await upsertNowhere(args);
-    assertEquals([code, stdout], [2, ""], stderr);
-    assertMatch(stderr, /^error: [^\n]*\(see --help\)\n$/);
-    assertStringIncludes(stderr, says);
-  }));
+  await assertWrongCalls("upsert_entity", WRONG);
 });
 
 Deno.test("upsert_entity names line, column and text of a broken file", async () => {
-  await withFile(
-    '{\n  "identifier": "x",\n  "title": nope\n}',
-    async (path) => {
-      const { code, stderr } = await upsertNowhere([
-        "-b",
-        "service",
-        "-f",
-        path,
-      ]);
-      assertEquals(code, 2);
-      assertStringIncludes(
-        stderr,
-        `Cannot read file "${path}": line 3, column 12: "nope" is not valid JSON`,
-      );
-    },
-  );
+  const text = '{\n  "identifier": "x",\n  "title": nope\n}';
+  await withFile(text, async (path) => {
+    await assertWrongCalls("upsert_entity", [[
+      ["-b", "service", "-f", path],
+      `Cannot read file "${path}": line 3, column 12: "nope" is not valid JSON`,
+    ]]);
+  });
 });
 
 Deno.test("upsert_entity refuses a body over 1 MiB before anything is sent", async () => {
-  const file = JSON.stringify({
-    properties: { version: "x".repeat(1024 * 1024) },
-  });
-  await withFile(file, async (path) => {
-    const { code, stderr } = await upsertNowhere([
-      "-b",
-      "service",
-      "-i",
-      "x",
-      "-f",
-      path,
-    ]);
-    assertEquals(code, 2);
-    assertMatch(
-      stderr,
-      /^error: Cannot send 10486\d\d bytes: Port takes at most 1048576/,
-    );
+  const version = "x".repeat(1024 * 1024);
+  await withFile(JSON.stringify({ properties: { version } }), async (path) => {
+    await assertWrongCalls("upsert_entity", [[
+      ["-b", "service", "-i", "x", "-f", path],
+      "bytes: Port takes at most 1048576 (1 MiB) in one request",
+    ]]);
   });
 });
 
@@ -485,7 +447,7 @@ Deno.test("upsert_entity tells each refusal of Port with its exit code", async (
     assertEquals(content.code, 5);
     assertStringIncludes(content.stderr, '"colour"');
     const network = await call(["-b", "service", "-i", "x", "--retries", "0"], {
-      API_URL: "http://127.0.0.1:9",
+      API_URL: await deadUrl(),
     });
     assertEquals(network.code, 6);
     assertStringIncludes(network.stderr, "check the API URL and the network");
