@@ -272,11 +272,21 @@ function insist(check: ValidateFunction, body: unknown, name: string): void {
   throw invalid(`"${place}" ${error?.message}${added ? ` "${added}"` : ""}`);
 }
 
+/** Makes the check of the properties that a blueprint describes. */
+function compileSchema(schema: Blueprint["schema"]): ValidateFunction {
+  try {
+    return ajv.compile({ type: "object", ...schema });
+  } catch (error) {
+    throw invalid(`"schema" ${error instanceof Error ? error.message : error}`);
+  }
+}
+
 /** Blueprints and entities, and the rules that hold between them. */
 class Catalogue {
   readonly #blueprints = new Map<string, Blueprint>();
   readonly #entities = new Map<string, Map<string, Entity>>();
-  readonly #checks = new WeakMap<Blueprint, ValidateFunction>();
+  /** What checks the properties of each blueprint's entities. */
+  readonly #checks = new Map<string, ValidateFunction>();
 
   blueprints(): Blueprint[] {
     return [...this.#blueprints.values()];
@@ -295,14 +305,23 @@ class Catalogue {
   /** Stores a blueprint with the dates and names that Port adds. */
   setBlueprint(body: Json): Blueprint {
     insist(checkBlueprint, body, "blueprint");
-    const now = new Date().toISOString();
+    const { identifier, relations = {} } = body as Blueprint;
+    for (const { target } of Object.values(relations)) {
+      if (target !== identifier) this.blueprint(target);
+    }
+    return this.loadBlueprint({ ...body, updatedAt: new Date().toISOString() });
+  }
+
+  /** Stores a blueprint as it is; those it is related to may come later. */
+  loadBlueprint(body: Json): Blueprint {
+    insist(checkBlueprint, body, "blueprint");
     const by = { createdBy: "local-port", updatedBy: "local-port" };
-    const blueprint = { createdAt: now, ...by, ...body, updatedAt: now };
-    this.#blueprints.set(
-      String(body.identifier),
-      blueprint as unknown as Blueprint,
-    );
-    return this.blueprint(String(body.identifier));
+    const now = new Date().toISOString();
+    const blueprint = { createdAt: now, updatedAt: now, ...by, ...body };
+    const { identifier, schema } = blueprint as unknown as Blueprint;
+    this.#checks.set(identifier, compileSchema(schema));
+    this.#blueprints.set(identifier, blueprint as unknown as Blueprint);
+    return this.blueprint(identifier);
   }
 
   deleteBlueprint(identifier: string): void {
@@ -381,7 +400,8 @@ class Catalogue {
           `"${blueprint.identifier}"`,
       );
     }
-    insist(this.#propertyCheck(blueprint), entity.properties, "properties");
+    const check = this.#checks.get(blueprint.identifier);
+    if (check) insist(check, entity.properties, "properties");
     for (const [name, relation] of Object.entries(blueprint.relations ?? {})) {
       if (relation.required && entity.relations[name] === undefined) {
         throw invalid(`Relation "${name}" is required`);
@@ -390,15 +410,6 @@ class Catalogue {
     return Object.entries(entity.relations).flatMap(([name, value]) =>
       this.#missingTargets(blueprint, name, value)
     );
-  }
-
-  #propertyCheck(blueprint: Blueprint): ValidateFunction {
-    const check = this.#checks.get(blueprint) ?? ajv.compile({
-      type: "object",
-      ...blueprint.schema,
-    });
-    this.#checks.set(blueprint, check);
-    return check;
   }
 
   #missingTargets(blueprint: Blueprint, name: string, value: unknown) {
@@ -434,7 +445,7 @@ class Catalogue {
 
   load(text: string): void {
     const { blueprints, entities } = JSON.parse(text);
-    for (const blueprint of blueprints) this.setBlueprint(blueprint);
+    for (const blueprint of blueprints) this.loadBlueprint(blueprint);
     for (const [blueprint, list] of entities) {
       for (const entity of list) this.setEntity(blueprint, entity);
     }
@@ -495,9 +506,11 @@ class Routes {
   #logIn(body: unknown): Reply {
     insist(checkLogin, body, "body");
     const { clientId, clientSecret } = body as Json;
-    const { clientId: id = "local-id", clientSecret: secret = "local-secret" } =
-      this.#options;
-    if (clientId !== id || clientSecret !== secret) {
+    const { clientId: id, clientSecret: secret } = this.#options;
+    if (
+      clientId !== (id || "local-id") ||
+      clientSecret !== (secret || "local-secret")
+    ) {
       throw new Refusal(401, "unauthorized", "Invalid client id or secret");
     }
     const lifetime = this.#options.tokenLifetime ?? 3 * 60 * 60 * 1000;
@@ -508,7 +521,8 @@ class Routes {
   }
 
   #authorize(authorization: string): void {
-    const expiry = this.#tokens.get(authorization.replace(/^Bearer /, ""));
+    const [_, token = ""] = /^Bearer (.+)$/.exec(authorization) ?? [];
+    const expiry = this.#tokens.get(token);
     if (expiry !== undefined && Date.now() < expiry) return;
     throw new Refusal(401, "unauthorized", "Missing, unknown or expired token");
   }
@@ -564,14 +578,15 @@ class Routes {
     const body = call.body as EntityBody;
     const identifier = body.identifier ?? `e_${crypto.randomUUID()}`;
     const before = this.#catalogue.find(blueprint.identifier, identifier);
-    if (before && !flag(call.query, "upsert")) {
+    const upsert = flag(call.query, "upsert");
+    const merge = flag(call.query, "merge");
+    if (before && !upsert) {
       throw taken(
         `Entity with identifier "${identifier}" already exists in the ` +
           `blueprint "${blueprint.identifier}"`,
       );
     }
-    const base = flag(call.query, "merge") ? before : undefined;
-    const entity = layOver(base, { ...body, identifier });
+    const entity = layOver(merge ? before : undefined, { ...body, identifier });
     return ok(201, { entity: this.#store(blueprint, entity, call.query) });
   }
 
@@ -831,6 +846,9 @@ export async function startLocalPort(
   options: LocalPortOptions = {},
 ): Promise<LocalPort> {
   const catalogue = loadCatalogue(options);
+  attempt(`write the data file "${options.data}"`, () => {
+    save(catalogue, options.data);
+  });
   const routes = new Routes(catalogue, options);
   const weather = makeWeather(options);
   const limiter = new RateLimiter(
@@ -879,7 +897,9 @@ export async function startLocalPort(
 
 async function listen(server: Server, port: number): Promise<LocalPort> {
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", ({ message }) => {
+      reject(new Error(`Cannot listen on port ${port}: ${message}`));
+    });
     server.listen(port, "127.0.0.1", resolve);
   });
   const address = server.address();
@@ -938,24 +958,42 @@ function printable(text = ""): string {
 }
 
 /** Blueprints of the data file stay as they are; the folder adds the others. */
-function loadCatalogue(options: LocalPortOptions): Catalogue {
+function loadCatalogue({ data, blueprints }: LocalPortOptions): Catalogue {
   const catalogue = new Catalogue();
-  const data = options.data && readIfThere(options.data);
-  if (data) load(options.data ?? "", () => catalogue.load(data));
-  const folder = toFolder(
-    options.blueprints ?? new URL("blueprints", import.meta.url),
+  if (data !== undefined) {
+    attempt(`read the data file "${data}"`, () => {
+      const text = readIfThere(data);
+      if (text !== undefined) catalogue.load(text);
+    });
+  }
+  const folder = toFolder(blueprints ?? new URL("blueprints", import.meta.url));
+  const files = attempt(
+    `read the folder of blueprints "${folder}"`,
+    () =>
+      [...Deno.readDirSync(folder)].filter(({ name }) =>
+        name.endsWith(".json")
+      ),
   );
-  for (const { name } of Deno.readDirSync(folder)) {
-    if (!name.endsWith(".json")) continue;
+  for (const { name } of files) {
     const path = `${folder}/${name}`;
-    load(path, () => {
+    attempt(`read the blueprint "${path}"`, () => {
       const blueprint = JSON.parse(Deno.readTextFileSync(path));
       if (!catalogue.hasBlueprint(blueprint.identifier)) {
-        catalogue.setBlueprint(blueprint);
+        catalogue.loadBlueprint(blueprint);
       }
     });
   }
   return catalogue;
+}
+
+/** Takes a step of the start; when it fails, the error says what it was. */
+function attempt<Result>(what: string, step: () => Result): Result {
+  try {
+    return step();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : error;
+    throw new Error(`Cannot ${what}: ${reason}`);
+  }
 }
 
 function toFolder(folder: string | URL): string {
@@ -968,15 +1006,6 @@ function readIfThere(path: string): string | undefined {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
-  }
-}
-
-function load(path: string, read: () => void): void {
-  try {
-    read();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : error;
-    throw new Error(`Cannot read "${path}": ${reason}`);
   }
 }
 
@@ -1049,21 +1078,26 @@ function parseCommandLine(args: string[]): LocalPortOptions | undefined {
   };
   const text = (value: string) => value || undefined;
   return present<unknown>({
-    port: read("port", (text) => numberBelow(text, 65_535)) ?? 8787,
+    port: read("port", (text) => wholeUpTo(text, 65_535)) ?? 8787,
     blueprints: read("blueprints", text),
     data: read("data", text),
     latency: read("latency", parseTime),
-    failRate: read("fail-rate", (text) => numberBelow(text, 1)),
+    failRate: read("fail-rate", parseShare),
     rateLimit: read("rate-limit", parseRateLimit),
     tokenLifetime: read("token-lifetime", parseTime),
-    seed: read("seed", (text) => numberBelow(text, 2 ** 32)),
+    seed: read("seed", (text) => wholeUpTo(text, 2 ** 32)),
   });
 }
 
-/** A number from 0 up to a bound; NaN when it is none. */
-function numberBelow(text: string, most: number): number {
-  const number = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : NaN;
+/** A whole number from 0 up to a bound; NaN when it is none. */
+function wholeUpTo(text: string, most: number): number {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
   return number <= most ? number : NaN;
+}
+
+/** A number from 0 to 1; NaN when it is none. */
+function parseShare(text: string): number {
+  return /^(?:0|1|0?\.\d+|1\.0+)$/.test(text) ? Number(text) : NaN;
 }
 
 /** `500ms`, `90s`, `2m` or `1h30m` in milliseconds; NaN when it is none. */
@@ -1078,9 +1112,9 @@ function parseTime(text: string): number {
 }
 
 function parseRateLimit(text: string): RateLimit | undefined {
-  const [requests = "", time = ""] = text.split("/");
+  const [_, requests = "", time = ""] = /^(\d+)\/(.+)$/.exec(text) ?? [];
   const limit = {
-    requests: numberBelow(requests, 1e9),
+    requests: wholeUpTo(requests, 1e9),
     period: parseTime(time),
   };
   return limit.requests >= 1 && limit.period > 0 ? limit : undefined;
@@ -1090,18 +1124,18 @@ function parseRateLimit(text: string): RateLimit | undefined {
 async function main(): Promise<void> {
   const options = parseCommandLine(Deno.args);
   if (options === undefined) return console.log(HELP);
-  const clientId = Deno.env.get("PORT_CLIENT_ID") || "local-id";
-  const clientSecret = Deno.env.get("PORT_CLIENT_SECRET") || "local-secret";
+  const clientId = Deno.env.get("PORT_CLIENT_ID");
+  const clientSecret = Deno.env.get("PORT_CLIENT_SECRET");
   const { url, close } = await startLocalPort({
     ...options,
-    clientId,
-    clientSecret,
+    ...present({ clientId, clientSecret }),
     log: console.log,
   });
-  const secret = clientSecret === "local-secret" ? clientSecret : "…";
   console.log(`Local Port listens on ${url}`);
   console.log(
-    `export API_URL=${url} PORT_CLIENT_ID=${clientId} PORT_CLIENT_SECRET=${secret}`,
+    `export API_URL=${url}` +
+      (clientId ? "" : " PORT_CLIENT_ID=local-id") +
+      (clientSecret ? "" : " PORT_CLIENT_SECRET=local-secret"),
   );
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     Deno.addSignalListener(signal, () => close().then(() => Deno.exit(code)));
