@@ -10,7 +10,7 @@ export const EXIT_CODES: Readonly<Record<number, string>> = {
   0: "done",
   1: "a bug here: unexpected error",
   2: "bad usage or bad input; nothing was sent",
-  3: "Port refused the credentials or their rights (401, 403)",
+  3: "no credentials, or Port refused them or their rights (401, 403)",
   4: "blueprint, entity or path not found (404)",
   5: "Port rejected the content (400, 409, 413, 422)",
   6: "Port could not be reached or kept failing (network, timeout, 408, 429, 5xx)",
@@ -28,7 +28,7 @@ export class UsageError extends ScriptError {
   override readonly exitCode = 2;
 }
 
-/** Port refused the credentials or their rights (401, 403). */
+/** No credentials, or Port refused them or their rights (401, 403). */
 export class AccessError extends ScriptError {
   /** Ends the run with exit code 3. */
   override readonly exitCode = 3;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { UsageError } from "./errors.ts";
+import { AccessError, UsageError } from "./errors.ts";
 import { readTextFile } from "./files.ts";
 import type { Credentials } from "./port_client.ts";
 
@@ -106,7 +106,8 @@ export async function readSettings(
  *
  * @param settings The settings of the run.
  * @returns Client id and secret.
- * @throws {UsageError} When one of them is missing.
+ * @throws {AccessError} When one of them is missing: no fault of the command
+ * line, and a pull request from a fork may go on with `--soft-fail`.
  */
 export function requireCredentials(
   { clientId, clientSecret }: Settings,
@@ -116,7 +117,7 @@ export function requireCredentials(
     PORT_CLIENT_ID: clientId,
     PORT_CLIENT_SECRET: clientSecret,
   }).filter(([_, value]) => !value).map(([name]) => name).join(" and ");
-  throw new UsageError(
+  throw new AccessError(
     `Cannot log in to Port: ${missing} not set or not readable: in CircleCI ` +
       'add "context: port" to the job (a pull request from a fork gets no ' +
       "context), elsewhere set them or write them to .env, and run with " +

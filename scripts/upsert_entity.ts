@@ -81,8 +81,8 @@ export const upsertEntity = defineScript({
       options.file === "-" ? "standard input" : `file "${options.file}"`,
     );
     const { blueprint, entity } = buildEntity(options, file);
-    const { method, path } = upsertRequest(blueprint, entity, options);
     if (options.dryRun) {
+      const { method, path } = upsertRequest(blueprint, entity, options);
       return print({ method, url: settings.apiUrl + path, body: entity });
     }
     const stored = await port.upsertEntity(blueprint, entity, options);

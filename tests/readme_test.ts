@@ -108,7 +108,10 @@ const CIRCLECI = {
 };
 
 Deno.test("README's shell examples run as written", async () => {
-  const examples = blocks("sh").filter((text) => !text.includes("task test"));
+  const examples = blocks("sh").map((text) =>
+    // The tests cannot run themselves.
+    text.replace("npx -y deno@2.9.6 task test\n", "")
+  );
   assert(examples.length >= 7);
   for (const example of examples) {
     await withPort({}, async (port) => {

@@ -133,7 +133,7 @@ Deno.test("a right that is missing ends in one line that names it", async () => 
         "--allow-net=api.port.io",
       ]);
       const noEnv = await call(without("--allow-env"));
-      assertEquals([net.code, noEnv.code], [2, 2]);
+      assertEquals([net.code, noEnv.code], [2, 3]);
       for (const { stderr } of [net, noEnv]) {
         assertEquals(stderr.trim().split("\n").length, 1);
       }

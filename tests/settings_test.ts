@@ -3,7 +3,7 @@ import {
   assertRejects,
   assertThrows,
 } from "jsr:@std/assert@1.0.19";
-import { UsageError } from "../lib/errors.ts";
+import { AccessError, UsageError } from "../lib/errors.ts";
 import {
   environmentVariable,
   parseApiUrl,
@@ -132,7 +132,7 @@ Deno.test("requireCredentials() names what is missing", async () => {
   const missing = (given: object) =>
     assertThrows(
       () => requireCredentials({ ...settings, ...given }),
-      UsageError,
+      AccessError,
     ).message;
   assertEquals(
     missing({}).includes(": PORT_CLIENT_ID and PORT_CLIENT_SECRET not set"),

@@ -158,7 +158,7 @@ export async function runScriptFile(
   return await runProcess(
     Deno.execPath(),
     ["run", ...rights, script, ...args],
-    options,
+    { ...options, env: { ...options.env, ...taken("DENO_COVERAGE_DIR") } },
   );
 }
 
@@ -299,13 +299,17 @@ export async function runProcess(
 
 /** What Deno itself needs to find its cache; no credentials of the developer. */
 function inherited(): Record<string, string> {
-  const names = [
+  return taken(
     "PATH",
     "HOME",
     "DENO_DIR",
     "XDG_CACHE_HOME",
     "NPM_CONFIG_REGISTRY",
-  ];
+  );
+}
+
+/** Those of some variables that are set for the tests themselves. */
+function taken(...names: string[]): Record<string, string> {
   return Object.fromEntries(
     names.flatMap((name) => {
       const value = Deno.env.get(name);

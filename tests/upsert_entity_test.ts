@@ -461,8 +461,15 @@ Deno.test("upsert_entity without credentials says which are missing", async () =
     "-i",
     "x",
   ]);
-  assertEquals(code, 2);
+  assertEquals(code, 3);
   assertStringIncludes(stderr, "PORT_CLIENT_ID and PORT_CLIENT_SECRET not set");
+  const fork = await runScriptFile("upsert_entity", [
+    "-b=service",
+    "-i=x",
+    "--soft-fail",
+  ]);
+  assertEquals(fork.code, 0);
+  assertStringIncludes(fork.stderr, "a pull request from a fork");
 });
 
 Deno.test("upsert_entity does not repeat an upsert without identifier after a cut connection", async () => {
