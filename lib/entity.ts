@@ -27,7 +27,7 @@ export interface Entity {
   /** Identifiers of related entities by relation name; `null` clears one. */
   relations?: JsonObject;
   /** Port passes over what it does not know. */
-  [other: string]: Json;
+  [other: string]: Json | undefined;
 }
 
 /** What the command line says of an entity. */
