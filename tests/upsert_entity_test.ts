@@ -490,3 +490,24 @@ Deno.test("upsert_entity does not repeat an upsert without identifier after a cu
     assertEquals(list.entities.length, 1);
   });
 });
+
+Deno.test("upsert_entity takes the flags that every script has", async () => {
+  await withPort({}, async ({ url, env }) => {
+    const entity = ["-b", "service", "-i", "x"];
+    const limits = ["--timeout", "1m", "--retries", "0", "--quiet"];
+    const { code, stderr } = await runScriptFile(
+      "upsert_entity",
+      [...entity, "--api-url", `${url}/v1/`, ...limits],
+      { env: { ...env, API_URL: url, PORT_API_URL: "https://nowhere.test" } },
+    );
+    assertEquals([code, stderr], [0, ""]);
+    const us = [...entity, "--region", "us", "--dry-run"];
+    const { stdout } = await runScriptFile("upsert_entity", us, { env });
+    assertStringIncludes(stdout, '"url": "https://api.us.port.io/v1/');
+    await withFile("PORT_REGION=us\n", async (path) => {
+      const settings = [...entity, "--env-file", path, "--dry-run"];
+      const { stdout } = await runScriptFile("upsert_entity", settings);
+      assertStringIncludes(stdout, '"url": "https://api.us.port.io/v1/');
+    });
+  });
+});
