@@ -108,7 +108,7 @@ export interface LocalPort {
 const MAX_BODY = 1024 * 1024;
 
 /** Bad weather, with an equal chance for each. */
-const WEATHER: readonly Weather[] = [
+export const WEATHER: readonly Weather[] = [
   "rate-limited",
   "error",
   "bad-gateway",

@@ -1,15 +1,6 @@
 import { assertEquals, assertStringIncludes } from "jsr:@std/assert@1.0.19";
-import type { Weather } from "../scripts/local_port.ts";
+import { WEATHER } from "../scripts/local_port.ts";
 import { runScriptFile, type TestPort, withPort } from "./support.ts";
-
-const KINDS: Weather[] = [
-  "rate-limited",
-  "error",
-  "bad-gateway",
-  "unavailable",
-  "cut-before",
-  "cut-middle",
-];
 
 const CALLS = {
   upsert_entity: ["-b", "service", "-i", "checkout", "-p", "version=2"],
@@ -32,7 +23,7 @@ async function seed(port: TestPort) {
 for (const [name, args] of Object.entries(CALLS)) {
   Deno.test(`${name} survives each kind of weather, at login and after`, async () => {
     await Promise.all(
-      KINDS.map((kind) =>
+      WEATHER.map((kind) =>
         withPort(
           { weather: ["fine", "fine", kind, "fine", kind] },
           async (port) => {
