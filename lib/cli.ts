@@ -48,6 +48,8 @@ export type OptionsOf<Table extends OptionTable> = {
 export interface Context<Table extends OptionTable> {
   /** The options as given. */
   options: OptionsOf<Table>;
+  /** What stands on the command line beside the options, for example files. */
+  operands: string[];
   /** API URL and limits. */
   settings: Settings;
   /** Port; it asks for the credentials when it is first used. */
@@ -66,6 +68,8 @@ export interface Script<Table extends OptionTable> {
   name: string;
   /** Its purpose, in one line. */
   summary: string;
+  /** What it takes beside the options, for example `FILE`; none by default. */
+  operand?: { value: string; help: string };
   /** Its own options. */
   options: Table;
   /** Command lines that work as they stand. */
@@ -86,6 +90,8 @@ export interface Terminal {
   isInteractive: boolean;
   /** Whether standard error may have colours. */
   hasColours: boolean;
+  /** The page of this run, to be named when it fails. */
+  link?: string | undefined;
 }
 
 /** The options of every script. */
@@ -142,6 +148,7 @@ export async function runScript<Table extends OptionTable>(
       writeError: (text) => console.error(text),
       isInteractive: Deno.stdout.isTerminal(),
       hasColours: !Deno.noColor && (isCircleCI || Deno.stderr.isTerminal()),
+      link: isCircleCI ? environmentVariable("CIRCLE_BUILD_URL") : undefined,
     }),
   );
 }
@@ -162,7 +169,11 @@ export async function execute<Table extends OptionTable>(
   let softFail = false;
   try {
     const table = { ...script.options, ...COMMON_OPTIONS };
-    const values = await parseFlags(table, terminal.args);
+    const { values, operands } = await parseFlags(
+      table,
+      terminal.args,
+      script.operand?.value,
+    );
     const common = values as OptionsOf<typeof COMMON_OPTIONS>;
     if (common.help) {
       const { helpText } = await import("./help.ts");
@@ -173,6 +184,7 @@ export async function execute<Table extends OptionTable>(
     const settings = await readSettings(common);
     await script.run({
       options: values as OptionsOf<Table>,
+      operands,
       settings,
       port: new PortClient({
         ...settings,
@@ -185,7 +197,7 @@ export async function execute<Table extends OptionTable>(
     });
     return 0;
   } catch (error) {
-    return reportError(error, softFail, say, paint);
+    return reportError(error, softFail, terminal, paint);
   }
 }
 
@@ -218,27 +230,31 @@ function reportAttempt(
   }
 }
 
-/** Writes the one line that a failed run ends with. */
+/** Writes the one line that a failed run ends with, and details before it. */
 function reportError(
   error: unknown,
   softFail: boolean,
-  say: Say,
+  { writeError: say, link }: Terminal,
   paint: Palette,
 ): number {
+  const place = link === undefined ? "" : ` (${harmless(link)})`;
   if (!(error instanceof ScriptError)) {
     const text = error instanceof Error ? error.message : String(error);
     say(
       paint.red("error: ") +
-        harmless(`Unexpected: ${text}; this is a bug, please report it`),
+        harmless(`Unexpected: ${text}; this is a bug, please report it`) +
+        place,
     );
     return 1;
   }
+  for (const line of error.details) say(harmless(line));
   if (softFail && error.exitCode >= 3 && error.exitCode <= 6) {
-    say(paint.yellow("warning: ") + harmless(`${error.message} (--soft-fail)`));
+    const text = harmless(`${error.message} (--soft-fail)`);
+    say(paint.yellow("warning: ") + text + place);
     return 0;
   }
   const help = error instanceof UsageError ? " (see --help)" : "";
-  say(paint.red("error: ") + harmless(error.message) + help);
+  say(paint.red("error: ") + harmless(error.message) + help + place);
   return error.exitCode;
 }
 
@@ -246,7 +262,11 @@ type Values = Record<string, string | string[] | boolean | undefined>;
 
 type Flagged = Option & { name: string; flag: string };
 
-async function parseFlags(table: OptionTable, args: string[]): Promise<Values> {
+async function parseFlags(
+  table: OptionTable,
+  args: string[],
+  operand: string | undefined,
+): Promise<{ values: Values; operands: string[] }> {
   const options: Flagged[] = Object.entries(table).map(([name, option]) => ({
     ...option,
     name,
@@ -267,15 +287,23 @@ async function parseFlags(table: OptionTable, args: string[]): Promise<Values> {
       return false;
     },
   });
+  const isFlag = (arg: string) => arg.startsWith("-") && arg !== "-";
   // What stands behind "--" is no flag, and is not asked about.
-  const extra = [...unknown, ...[given._ ?? []].flat().map(String)][0];
+  const behind = [given._ ?? []].flat().map(String);
+  const operands = unknown.filter((arg) => !isFlag(arg)).concat(behind);
+  const [extra] = unknown.filter(isFlag)
+    .concat(operand === undefined ? operands : []);
   if (extra !== undefined) {
     const { explainUnknown } = await import("./help.ts");
     throw new UsageError(explainUnknown(extra, table));
   }
-  return Object.fromEntries(
+  if (operand !== undefined && operands.length === 0 && given.help !== true) {
+    throw new UsageError(`Missing ${operand}`);
+  }
+  const values = Object.fromEntries(
     options.map((option) => [option.name, readValue(option, given)]),
   );
+  return { values, operands };
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { UsageError } from "./errors.ts";
+import { NotFoundError, UsageError } from "./errors.ts";
 import {
   isJsonObject,
   type Json,
@@ -242,6 +242,20 @@ export function valueAt(root: unknown, path: string[]): Found {
     value = Reflect.get(value, name);
   }
   return { there: true, value };
+}
+
+/**
+ * Makes the error for a path that is not there.
+ *
+ * @param path The path as the user wrote it.
+ * @param paths The paths that do exist where the way ends.
+ * @returns The error.
+ */
+export function missingPath(path: string, paths: string[]): NotFoundError {
+  return new NotFoundError(
+    `Cannot find "${path}" in the entity: there is ` +
+      (paths.join(", ") || "nothing"),
+  );
 }
 
 function isContainer(value: unknown): value is object {

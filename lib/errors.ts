@@ -14,12 +14,15 @@ export const EXIT_CODES: Readonly<Record<number, string>> = {
   4: "blueprint, entity or path not found (404)",
   5: "Port rejected the content (400, 409, 413, 422)",
   6: "Port could not be reached or kept failing (network, timeout, 408, 429, 5xx)",
+  7: "an expectation did not hold (--expect, --wait)",
 };
 
 /** An error that is explained to the user and ends the run with its exit code. */
 export abstract class ScriptError extends Error {
   /** The exit code of a run that this error ends, see {@linkcode EXIT_CODES}. */
   abstract readonly exitCode: number;
+  /** Lines that stand before the message, for example one for each value. */
+  readonly details: readonly string[] = [];
 }
 
 /** The command line, the environment or a file is wrong; nothing was sent. */
@@ -50,4 +53,20 @@ export class RejectedError extends ScriptError {
 export class UnreachableError extends ScriptError {
   /** Ends the run with exit code 6. */
   override readonly exitCode = 6;
+}
+
+/** What is in Port is not what `--expect` says. */
+export class ExpectationError extends ScriptError {
+  /** Ends the run with exit code 7. */
+  override readonly exitCode = 7;
+
+  /**
+   * Makes the error.
+   *
+   * @param message What was expected, in one line.
+   * @param details A line for each expectation that does not hold.
+   */
+  constructor(message: string, override readonly details: readonly string[]) {
+    super(message);
+  }
 }

@@ -24,10 +24,13 @@ export function helpText<Table extends OptionTable>(
   script: Script<Table>,
 ): string {
   const groups = optionGroups({ ...script.options, ...COMMON_OPTIONS });
+  const { operand } = script;
   return [
     script.summary,
     "",
-    `Usage: scripts/${script.name}.ts [options]`,
+    `Usage: scripts/${script.name}.ts [options]` +
+    (operand ? ` ${operand.value} [...]` : ""),
+    ...(operand ? ["", `  ${operand.value}  ${operand.help}`] : []),
     ...groups.flatMap((
       { heading, rows },
     ) => ["", `${heading}:`, ...align(rows)]),

@@ -126,3 +126,25 @@ function faultOffset(json: string): number {
     }
   }
 }
+
+/**
+ * Compares two values as JSON does: the order of names does not matter.
+ *
+ * @param left One value.
+ * @param right The other.
+ * @returns Whether they are the same.
+ */
+export function isSameJson(left: unknown, right: unknown): boolean {
+  if (Array.isArray(left) && Array.isArray(right)) {
+    return left.length === right.length &&
+      left.every((value, index) => isSameJson(value, right[index]));
+  }
+  if (isJsonObject(left) && isJsonObject(right)) {
+    const names = Object.keys(left);
+    return names.length === Object.keys(right).length &&
+      names.every((name) =>
+        Object.hasOwn(right, name) && isSameJson(left[name], right[name])
+      );
+  }
+  return left === right;
+}

@@ -111,7 +111,7 @@ export interface PortRequest {
   /** What it does, to complete the sentence `Cannot …`. */
   action: string;
   /** The HTTP method. */
-  method: "GET" | "POST";
+  method: "GET" | "POST" | "PATCH" | "PUT";
   /** Path and query, beginning with `/v1`. */
   path: string;
   /** The JSON text to send. */
@@ -167,7 +167,8 @@ export class PortClient {
     entity: Entity,
     options: UpsertOptions = {},
   ): Promise<JsonObject> {
-    return await this.#entity(upsertRequest(blueprint, entity, options));
+    const request = upsertRequest(blueprint, entity, options);
+    return await this.#part("entity", request);
   }
 
   /**
@@ -184,13 +185,80 @@ export class PortClient {
     identifier: string,
     options: GetOptions = {},
   ): Promise<JsonObject> {
-    return await this.#entity(getRequest(blueprint, identifier, options));
+    const request = getRequest(blueprint, identifier, options);
+    return await this.#part("entity", request);
   }
 
-  async #entity(request: PortRequest): Promise<JsonObject> {
+  /**
+   * Reads a blueprint.
+   *
+   * @param identifier Identifier of the blueprint.
+   * @returns The blueprint.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async getBlueprint(identifier: string): Promise<JsonObject> {
+    const request = blueprintRequest("get", "GET", identifier);
+    return await this.#part("blueprint", request);
+  }
+
+  /**
+   * Creates a blueprint.
+   *
+   * @param identifier Identifier of the blueprint.
+   * @param blueprint The blueprint.
+   * @returns The blueprint as Port holds it now.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async createBlueprint(
+    identifier: string,
+    blueprint: JsonObject,
+  ): Promise<JsonObject> {
+    return await this.#part("blueprint", {
+      ...blueprintRequest("create", "POST", identifier, blueprint),
+      path: "/v1/blueprints",
+      // The second time Port would say that it is there already.
+      idempotent: false,
+    });
+  }
+
+  /**
+   * Changes a blueprint.
+   *
+   * @param identifier Identifier of the blueprint.
+   * @param change The members to set; each replaces the one that is there.
+   * @returns The blueprint as Port holds it now.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async updateBlueprint(
+    identifier: string,
+    change: JsonObject,
+  ): Promise<JsonObject> {
+    const request = blueprintRequest("update", "PATCH", identifier, change);
+    return await this.#part("blueprint", request);
+  }
+
+  /**
+   * Replaces a blueprint: what is not named is lost.
+   *
+   * @param identifier Identifier of the blueprint.
+   * @param blueprint The blueprint.
+   * @returns The blueprint as Port holds it now.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async replaceBlueprint(
+    identifier: string,
+    blueprint: JsonObject,
+  ): Promise<JsonObject> {
+    const request = blueprintRequest("replace", "PUT", identifier, blueprint);
+    return await this.#part("blueprint", request);
+  }
+
+  /** Sends a request and takes one member out of Port's answer. */
+  async #part(name: string, request: PortRequest): Promise<JsonObject> {
     const { body } = await this.#call(request);
-    if (isJsonObject(body) && isJsonObject(body.entity)) return body.entity;
-    throw unusable(request, "no entity");
+    const part = isJsonObject(body) ? body[name] : undefined;
+    if (isJsonObject(part)) return part;
+    throw unusable(request, `no ${name}`);
   }
 
   /** A token can be revoked before its time: a 401 is worth a new one, once. */
@@ -393,6 +461,24 @@ function getRequest(
     idempotent: true,
     ifMissing:
       "check --blueprint, --identifier and the region (--region eu or us)",
+  };
+}
+
+function blueprintRequest(
+  verb: string,
+  method: PortRequest["method"],
+  identifier: string,
+  blueprint?: JsonObject,
+): PortRequest {
+  checkBlueprintIdentifier(identifier);
+  return {
+    action: `${verb} blueprint "${identifier}"`,
+    method,
+    path: `/v1/blueprints/${encodeURIComponent(identifier)}`,
+    ...(blueprint && { body: bodyOf(blueprint) }),
+    idempotent: true,
+    ifMissing: "check its identifier and the region (--region eu or us); the " +
+      "targets of its relations must be there first",
   };
 }
 

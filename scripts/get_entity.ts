@@ -1,17 +1,27 @@
-#!/usr/bin/env -S deno run --allow-env=PORT_*,API_URL,CIRCLECI --allow-read=.env --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io
+#!/usr/bin/env -S deno run --allow-env=PORT_*,API_URL,CIRCLECI,CIRCLE_BUILD_URL,BASH_ENV --allow-read=.env --allow-write=/tmp --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io
 /**
- * Reads one entity from Port, or a value out of it.
+ * Reads one entity from Port, picks values out of it, and holds a pipeline until
+ * it is as expected.
  *
  * @module
  */
+import { parseStepVariables, setStepVariables } from "../lib/circleci.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
-import { parsePath, valueAt } from "../lib/entity.ts";
-import { NotFoundError, UsageError } from "../lib/errors.ts";
+import { missingPath, parsePath, valueAt } from "../lib/entity.ts";
+import {
+  ExpectationError,
+  NotFoundError,
+  type ScriptError,
+  UnreachableError,
+  UsageError,
+} from "../lib/errors.ts";
+import { isSameJson, type JsonObject } from "../lib/json.ts";
+import { parseDuration } from "../lib/settings.ts";
 
 /** The script, for its file and for tests. */
 export const getEntity = defineScript({
   name: "get_entity",
-  summary: "Read one entity from Port, or a value out of it",
+  summary: "Read one entity from Port, a value out of it, or wait for it",
   options: {
     blueprint: {
       group: "Entity",
@@ -48,6 +58,23 @@ export const getEntity = defineScript({
       value: "VALUE",
       help: "Print this when the path of --select is not there",
     },
+    setEnv: {
+      value: "NAME=PATH",
+      repeat: true,
+      help: "Set a variable for later steps in CircleCI, for example " +
+        "VERSION=properties.version",
+    },
+    expect: {
+      group: "Gate",
+      value: "PATH=VALUE",
+      repeat: true,
+      help: "Exit with 7 unless this holds; PATH!=VALUE for the opposite",
+    },
+    wait: {
+      value: "TIME",
+      help: "Ask again until the entity is there and all of --expect holds, " +
+        "for example 10m",
+    },
   },
   examples: [
     { says: "The whole entity", args: "-b service -i checkout" },
@@ -60,24 +87,176 @@ export const getEntity = defineScript({
       args:
         "-b service -i checkout --select relations.owners.0 --default nobody",
     },
+    {
+      says: "Go on only while production is not locked",
+      args: "-b service -i checkout --expect properties.locked_in_prod!=true",
+    },
   ],
-  async run({ options, port, print }) {
+  async run({ options, port, print, say }) {
     const { blueprint, identifier, select } = options;
     if (select === undefined && options.default !== undefined) {
       throw new UsageError("Cannot use --default without --select PATH");
     }
     const path = select === undefined ? undefined : parsePath(select);
-    const entity = await port.getEntity(blueprint, identifier, options);
-    if (path === undefined) return print(entity);
+    const variables = parseStepVariables(options.setEnv);
+    const expectations = options.expect.map(parseExpectation);
+    const ask = async () => {
+      const entity = await port.getEntity(blueprint, identifier, options);
+      checkExpectations(entity, expectations);
+      return entity;
+    };
+    const entity = options.wait === undefined
+      ? await ask()
+      : await waitFor(ask, parseDuration(options.wait, "--wait"), say);
+    setStepVariables(variables, entity);
+    if (select === undefined || path === undefined) return print(entity);
     const found = valueAt(entity, path);
     if (found.there) return print(found.value);
     if (options.default !== undefined) return print(options.default);
-    const paths = found.paths.join(", ") || "nothing";
-    throw new NotFoundError(
-      `Cannot select "${select}" of entity "${identifier}": the path is not ` +
-        `there; there is ${paths} (or give --default VALUE)`,
-    );
+    throw missingPath(select, found.paths);
   },
 });
+
+/** What an entity must be like. */
+export interface Expectation {
+  /** As the user wrote it. */
+  text: string;
+  /** The path into the entity. */
+  path: string;
+  /** What stands there, or must not stand there. */
+  value: unknown;
+  /** Whether it must be something else. */
+  isNegated: boolean;
+}
+
+/**
+ * Reads `PATH=VALUE` or `PATH!=VALUE`.
+ *
+ * @param text The expectation; its value is read as JSON where it is JSON.
+ * @returns The expectation.
+ * @throws {UsageError} When it is none.
+ */
+export function parseExpectation(text: string): Expectation {
+  const [, path, sign, value = ""] =
+    /^((?:[^=![\]"]|\[(?:\d+|"(?:[^"\\]|\\.)*")\])+)(!?=)(.*)$/s.exec(text) ??
+      [];
+  if (path === undefined) {
+    throw new UsageError(
+      `Cannot read --expect "${text}": write PATH=VALUE or PATH!=VALUE`,
+    );
+  }
+  parsePath(path);
+  return { text, path, value: readValue(value), isNegated: sign === "!=" };
+}
+
+function readValue(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/**
+ * Insists on all expectations. A path that is not there equals nothing.
+ *
+ * @param entity The entity.
+ * @param expectations What it must be like.
+ * @throws {ExpectationError} When some do not hold, with a line for each.
+ */
+export function checkExpectations(
+  entity: JsonObject,
+  expectations: Expectation[],
+): void {
+  const details = expectations.flatMap((expectation) =>
+    explain(entity, expectation) ?? []
+  );
+  if (details.length === 0) return;
+  throw new ExpectationError(
+    `Cannot go on: ${details.length} of ${expectations.length} expectations ` +
+      `of entity "${entity.identifier}" do not hold; change it in Port and ` +
+      "run again, or let --wait wait for it",
+    details,
+  );
+}
+
+/** Says why an expectation does not hold; nothing when it does. */
+function explain(entity: JsonObject, expectation: Expectation) {
+  const { path, value, isNegated } = expectation;
+  const found = valueAt(entity, parsePath(path));
+  const isEqual = found.there && isSameJson(found.value, value);
+  if (isEqual !== isNegated) return undefined;
+  const wanted = (isNegated ? "anything but " : "") + JSON.stringify(value);
+  const actual = found.there ? JSON.stringify(found.value) : "not there";
+  const hint = found.there && found.value === String(value)
+    ? `; for text write '${path}=${JSON.stringify(found.value)}'`
+    : "";
+  return `${path} is ${actual}, expected ${wanted}${hint}`;
+}
+
+/** The pauses between questions, in milliseconds: gentle on the rate limit. */
+const FIRST_PAUSE = 5_000;
+const LONGEST_PAUSE = 30_000;
+
+/** The clock, given by tests. */
+export interface Clock {
+  /** The present time in milliseconds since 1970. */
+  now(): number;
+  /** Waits so many milliseconds. */
+  sleep(milliseconds: number): Promise<void>;
+}
+
+const CLOCK: Clock = {
+  now: Date.now,
+  sleep: (milliseconds) =>
+    new Promise((resolve) => setTimeout(resolve, milliseconds)),
+};
+
+/**
+ * Asks again and again until the answer is as expected or the time is over.
+ *
+ * @param ask Asks once; throws when the answer is not yet as expected.
+ * @param wait The most to wait, in milliseconds.
+ * @param say Takes a line before each pause.
+ * @param clock The clock.
+ * @returns The answer.
+ * @throws {ExpectationError} When the time is over.
+ * @throws {ScriptError} When Port gave no answer to the last question, or an
+ * answer that waiting does not change.
+ */
+export async function waitFor<Answer>(
+  ask: () => Promise<Answer>,
+  wait: number,
+  say: (line: string) => void,
+  { now, sleep }: Clock = CLOCK,
+): Promise<Answer> {
+  const deadline = now() + wait;
+  for (let pause = FIRST_PAUSE;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    try {
+      return await ask();
+    } catch (error) {
+      const left = deadline - now();
+      if (!mayPass(error)) throw error;
+      if (left <= 0) throw timeIsOver(error, wait);
+      const next = Math.min(pause, left);
+      const reason = error.details.join(", ") || error.message;
+      say(`Waiting: ${reason}; asking again in ${Math.ceil(next / 1000)} s`);
+      await sleep(next);
+    }
+  }
+}
+
+/** Whether waiting may change it. */
+function mayPass(error: unknown): error is ScriptError {
+  return error instanceof ExpectationError ||
+    error instanceof NotFoundError || error instanceof UnreachableError;
+}
+
+/** Without an answer to the last question, that is what there is to tell. */
+function timeIsOver(error: ScriptError, wait: number): ScriptError {
+  if (error instanceof UnreachableError) return error;
+  const message = `${error.message} (waited ${Math.round(wait / 1000)} s)`;
+  return new ExpectationError(message, error.details);
+}
 
 if (import.meta.main) await runScript(getEntity);

@@ -1,11 +1,13 @@
-#!/usr/bin/env -S deno run --allow-env=PORT_*,API_URL,CIRCLECI --allow-read=. --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io
+#!/usr/bin/env -S deno run --allow-env=PORT_*,API_URL,CIRCLECI,CIRCLE_BUILD_URL,BASH_ENV --allow-read=. --allow-write=/tmp --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io
 /**
  * Creates or updates one entity in Port.
  *
  * @module
  */
+import { parseStepVariables, setStepVariables } from "../lib/circleci.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
 import { buildEntity } from "../lib/entity.ts";
+import { UsageError } from "../lib/errors.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import { upsertRequest } from "../lib/port_client.ts";
 
@@ -59,6 +61,13 @@ export const upsertEntity = defineScript({
     runId: { value: "ID", help: "Action run in Port that this belongs to" },
     validateOnly: { help: "Let Port check the entity and write nothing" },
     dryRun: { help: "Print the request and send nothing" },
+    setEnv: {
+      group: "Result",
+      value: "NAME=PATH",
+      repeat: true,
+      help: "Set a variable for later steps in CircleCI, for example " +
+        "LINK=properties.url",
+    },
   },
   examples: [
     {
@@ -81,11 +90,16 @@ export const upsertEntity = defineScript({
       options.file === "-" ? "standard input" : `file "${options.file}"`,
     );
     const { blueprint, entity } = buildEntity(options, file);
+    const variables = parseStepVariables(options.setEnv);
     if (options.dryRun) {
+      if (variables.length > 0) {
+        throw new UsageError("Cannot use --set-env with --dry-run: drop one");
+      }
       const { method, path } = upsertRequest(blueprint, entity, options);
       return print({ method, url: settings.apiUrl + path, body: entity });
     }
     const stored = await port.upsertEntity(blueprint, entity, options);
+    setStepVariables(variables, stored);
     print(stored);
     say(`${done(options)} entity "${stored.identifier}" of "${blueprint}"`);
   },

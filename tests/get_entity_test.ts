@@ -116,8 +116,8 @@ Deno.test("get_entity --select ends with exit code 4 and the paths that are ther
     assertEquals([code, stdout], [4, ""]);
     assertEquals(
       stderr,
-      'error: Cannot select "properties.versoin" of entity "checkout": the path is not there; ' +
-        "there is properties.version, properties.replicas, properties.tags (or give --default VALUE)\n",
+      'error: Cannot find "properties.versoin" in the entity: there is ' +
+        "properties.version, properties.replicas, properties.tags\n",
     );
   });
 });

@@ -98,17 +98,30 @@ Deno.test("an API URL with a password is refused and not shown", async () => {
 });
 
 Deno.test("each script's first line holds no more rights than it needs", async () => {
-  const hosts = "api.port.io,api.us.port.io,api.getport.io,api.us.getport.io";
-  const env = "--allow-env=PORT_*,API_URL,CIRCLECI";
+  const hosts =
+    "--allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io";
+  const settings = "--allow-env=PORT_*,API_URL,CIRCLECI,CIRCLE_BUILD_URL";
   assertEquals(await rightsOf("get_entity"), [
-    env,
+    `${settings},BASH_ENV`,
     "--allow-read=.env",
-    `--allow-net=${hosts}`,
+    "--allow-write=/tmp",
+    hosts,
   ]);
   assertEquals(await rightsOf("upsert_entity"), [
-    env,
+    `${settings},BASH_ENV`,
     "--allow-read=.",
-    `--allow-net=${hosts}`,
+    "--allow-write=/tmp",
+    hosts,
+  ]);
+  assertEquals(await rightsOf("report_ci_job"), [
+    "--allow-env=PORT_*,API_URL,CIRCLE*",
+    "--allow-read=.env",
+    hosts,
+  ]);
+  assertEquals(await rightsOf("upsert_blueprint"), [
+    settings,
+    "--allow-read=.",
+    hosts,
   ]);
 });
 

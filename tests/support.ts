@@ -48,6 +48,8 @@ export interface RunOptions {
 export interface TestPort extends LocalPort {
   /** One line for each request that arrived. */
   log: string[];
+  /** Resolves when a line with this text is logged that was not there before. */
+  logged(text: string): Promise<void>;
   /** Variables that lead a script to it. */
   env: Record<string, string>;
   /** Sends a request past the scripts, logged in. */
@@ -67,20 +69,31 @@ export async function withPort(
   test: (port: TestPort) => Promise<void>,
 ): Promise<void> {
   const log: string[] = [];
+  const waiting: { text: string; resolve: () => void }[] = [];
   const local = await startLocalPort({
     clientId: CREDENTIALS.PORT_CLIENT_ID,
     clientSecret: CREDENTIALS.PORT_CLIENT_SECRET,
-    log: (line) => log.push(line),
+    log: (line) => {
+      log.push(line);
+      for (const { text, resolve } of waiting) {
+        if (line.includes(text)) resolve();
+      }
+    },
     ...options,
   });
+  const logged = (text: string) =>
+    new Promise<void>((resolve) => waiting.push({ text, resolve }));
   try {
-    await test(testPort(local, log));
+    await test({ ...testPort(local, log), logged });
   } finally {
     await local.close();
   }
 }
 
-function testPort({ url, close }: LocalPort, log: string[]): TestPort {
+function testPort(
+  { url, close }: LocalPort,
+  log: string[],
+): Omit<TestPort, "logged"> {
   let authorization: string | undefined;
   const send = async (method: string, path: string, body?: unknown) =>
     await fetch(`${url}/v1${path}`, {
@@ -194,47 +207,69 @@ export async function deadUrl(): Promise<string> {
   return url;
 }
 
+/** Runs shell commands in a shell of their own. */
+export type Shell = (
+  commands: string,
+  env?: Record<string, string>,
+) => Promise<Result>;
+
 /**
- * Runs shell commands as a user or CircleCI would, in a copy of this repository.
- * `deno` and `npx` on their path are Deno itself, with one right on top: to reach
- * the local Port, which stands where the commands expect Port.
+ * Lets a test run shell commands as a user or CircleCI would, in a copy of this
+ * repository. `deno` and `npx` on their path are Deno itself, with one right on
+ * top: to reach the local Port, which stands where the commands expect Port.
  *
- * @param commands The commands.
  * @param port The local Port.
- * @param env Variables on top.
- * @returns What they left behind.
+ * @param test The test.
  */
+export async function withShell<Outcome>(
+  port: TestPort,
+  test: (shell: Shell) => Promise<Outcome>,
+): Promise<Outcome> {
+  const folder = await Deno.makeTempDir();
+  const repository = `${folder}/repository`;
+  const path = `${folder}/bin:${Deno.env.get("PATH")}`;
+  try {
+    await copyRepository(repository);
+    await writeShims(folder, new URL(port.url).host);
+    return await test(async (commands, env) => {
+      const result = await runProcess(
+        "bash",
+        ["-eo", "pipefail", "-c", commands],
+        { cwd: repository, env: { ...port.env, ...env, PATH: path } },
+      );
+      const files = [...Deno.readDirSync(repository)].map(({ name }) => name);
+      if (!files.includes("pwned")) return result;
+      throw new Error("A value was run as a command");
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Runs one lot of shell commands, see {@linkcode withShell}. */
 export async function runInShell(
   commands: string,
   port: TestPort,
   env: Record<string, string> = {},
 ): Promise<Result> {
-  const folder = await Deno.makeTempDir();
-  try {
-    const repository = `${folder}/repository`;
-    await copyRepository(repository);
-    await writeShims(folder, new URL(port.url).host);
-    const result = await runProcess(
-      "bash",
-      ["-eo", "pipefail", "-c", commands],
-      {
-        cwd: repository,
-        env: {
-          ...port.env,
-          ...env,
-          PATH: `${folder}/bin:${Deno.env.get("PATH")}`,
-        },
-      },
-    );
-    const files = [...Deno.readDirSync(repository)].map(({ name }) => name);
-    if (files.includes("pwned")) {
-      throw new Error("A value was run as a command");
-    }
-    return result;
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  return await withShell(port, (shell) => shell(commands, env));
 }
+
+/** What CircleCI sets for every job; made up. */
+export const CIRCLECI = {
+  CIRCLECI: "true",
+  CIRCLE_BRANCH: "main",
+  CIRCLE_BUILD_NUM: "42",
+  CIRCLE_BUILD_URL: "https://circleci.com/gh/acme/shop/42",
+  CIRCLE_JOB: "build",
+  CIRCLE_NODE_INDEX: "0",
+  CIRCLE_NODE_TOTAL: "1",
+  CIRCLE_REPOSITORY_URL: "git@github.com:acme/shop.git",
+  CIRCLE_SHA1: "d6cd1e2bd19e03a81132a23b2025920577f84e37",
+  CIRCLE_USERNAME: "octocat",
+  CIRCLE_WORKFLOW_ID: "7e3c5c2e-0000-4000-8000-000000000001",
+  CIRCLE_WORKFLOW_JOB_ID: "7e3c5c2e-0000-4000-8000-000000000002",
+};
 
 async function copyRepository(target: string): Promise<void> {
   const parts = ["scripts", "lib", "deno.json", "deno.lock"];
