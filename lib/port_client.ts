@@ -2,15 +2,9 @@
  * Port's API: the token, requests that survive a bad day, and one method for
  * each operation. The only file that calls `fetch`.
  *
- * Paths, parameters, bodies and answers are those of Port's OpenAPI document.
- *
  * @module
  */
-import {
-  checkBlueprintIdentifier,
-  checkEntityIdentifier,
-  type Entity,
-} from "./entity.ts";
+import type { Entity } from "./entity.ts";
 import {
   type Answer,
   describe,
@@ -22,15 +16,26 @@ import {
 } from "./answer.ts";
 import { UnreachableError, UsageError } from "./errors.ts";
 import { isJsonObject, type JsonObject } from "./json.ts";
+import {
+  blueprintRequest,
+  bulkDeleteRequest,
+  bulkUpsertRequest,
+  createRunRequest,
+  type Credentials,
+  type DeleteOptions,
+  deleteRequest,
+  type GetOptions,
+  getRequest,
+  loginRequest,
+  type PortRequest,
+  runLogRequest,
+  runRequest,
+  type Search,
+  searchRequest,
+  type UpsertOptions,
+  upsertRequest,
+} from "./requests.ts";
 import { isWorthRetrying, retryDelay } from "./retry.ts";
-
-/** What Port gives out a token for. */
-export interface Credentials {
-  /** Client id. */
-  clientId: string;
-  /** Client secret. */
-  clientSecret: string;
-}
 
 /** What a {@linkcode PortClient} needs to know. */
 export interface PortClientOptions {
@@ -82,48 +87,17 @@ export interface Attempt {
   milliseconds: number;
   /** How long the wait before the next attempt is, in milliseconds. */
   retryIn?: number;
+  /** What Port says of its rate limit among others; nothing without answer. */
+  headers?: Headers;
 }
 
-/** How {@linkcode PortClient.upsertEntity} treats what is there. */
-export interface UpsertOptions {
-  /** Replace the whole entity; without it, what is not named stays. */
-  replace?: boolean;
-  /** Let Port create related entities that are not there yet. */
-  createMissingRelatedEntities?: boolean;
-  /** The action run that this belongs to. */
-  runId?: string | undefined;
-  /** Let Port check the entity and write nothing. */
-  validateOnly?: boolean;
+/** What became of the entities of one bulk request. */
+export interface BulkAnswer {
+  /** Those that got in, each with its index in the request. */
+  entities: { index: number; created: boolean }[];
+  /** Those that did not. */
+  errors: { index: number; statusCode: number; message: string }[];
 }
-
-/** Which part of an entity {@linkcode PortClient.getEntity} asks for. */
-export interface GetOptions {
-  /** Paths to return, for example `properties.version`; none means all. */
-  include?: string[];
-  /** Paths to leave out. */
-  exclude?: string[];
-  /** Leave calculated properties out. */
-  excludeCalculatedProperties?: boolean;
-}
-
-/** A request, ready to be sent. */
-export interface PortRequest {
-  /** What it does, to complete the sentence `Cannot …`. */
-  action: string;
-  /** The HTTP method. */
-  method: "GET" | "POST" | "PATCH" | "PUT";
-  /** Path and query, beginning with `/v1`. */
-  path: string;
-  /** The JSON text to send. */
-  body?: string;
-  /** Whether Port may act on it twice without harm. */
-  idempotent: boolean;
-  /** What to do when Port answers 404. */
-  ifMissing: string;
-}
-
-/** The largest body that Port takes, in bytes (its OpenAPI document, 413). */
-const MAX_BODY = 1024 * 1024;
 
 /** Talks to Port. One token serves all its calls. */
 export class PortClient {
@@ -253,6 +227,140 @@ export class PortClient {
     return await this.#part("blueprint", request);
   }
 
+  /**
+   * Creates or updates many entities of one blueprint.
+   *
+   * @param blueprint Identifier of the blueprint.
+   * @param entities At most 20.
+   * @param options How to treat what is there.
+   * @returns What became of each.
+   * @throws {ScriptError} Telling what Port or the network had against all.
+   */
+  async bulkUpsert(
+    blueprint: string,
+    entities: Entity[],
+    options: UpsertOptions = {},
+  ): Promise<BulkAnswer> {
+    const request = bulkUpsertRequest(blueprint, entities, options);
+    const body = (await this.#call(request)).body as Partial<BulkAnswer> | null;
+    if (Array.isArray(body?.entities) && Array.isArray(body.errors)) {
+      return { entities: body.entities, errors: body.errors };
+    }
+    throw unusable(request, "no entities");
+  }
+
+  /**
+   * Deletes an entity.
+   *
+   * @param blueprint Identifier of the blueprint.
+   * @param identifier Identifier of the entity.
+   * @param options What goes with it.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async deleteEntity(
+    blueprint: string,
+    identifier: string,
+    options: DeleteOptions = {},
+  ): Promise<void> {
+    await this.#call(deleteRequest(blueprint, identifier, options));
+  }
+
+  /**
+   * Deletes many entities of one blueprint.
+   *
+   * @param blueprint Identifier of the blueprint.
+   * @param identifiers At most 100.
+   * @param options What goes with them.
+   * @returns The identifiers of those that were deleted.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async bulkDelete(
+    blueprint: string,
+    identifiers: string[],
+    options: DeleteOptions = {},
+  ): Promise<string[]> {
+    const request = bulkDeleteRequest(blueprint, identifiers, options);
+    const { body } = await this.#call(request);
+    const deleted = isJsonObject(body) ? body.deletedEntities : undefined;
+    if (Array.isArray(deleted)) return deleted.map(String);
+    throw unusable(request, "no identifiers");
+  }
+
+  /**
+   * Searches for entities, page after page.
+   *
+   * @param search What to look for.
+   * @returns The entities.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async *searchEntities(search: Search): AsyncGenerator<JsonObject> {
+    let from: string | undefined;
+    do {
+      const request = searchRequest({ ...search, from });
+      const { body } = await this.#call(request);
+      const { entities, next } = isJsonObject(body) ? body : {};
+      if (!Array.isArray(entities)) throw unusable(request, "no entities");
+      yield* entities.filter(isJsonObject);
+      from = typeof next === "string" && next !== from ? next : undefined;
+    } while (from !== undefined);
+  }
+
+  /**
+   * Starts a self-service action.
+   *
+   * @param action Identifier of the action.
+   * @param input What the action asks for, and the entity that it is about.
+   * @param runAs The e-mail address of the user to run it as.
+   * @returns The run.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async createRun(
+    action: string,
+    input: JsonObject,
+    runAs?: string,
+  ): Promise<JsonObject> {
+    return await this.#part("run", createRunRequest(action, input, runAs));
+  }
+
+  /**
+   * Reads an action run, or changes it.
+   *
+   * @param id Id of the run.
+   * @param change What to change; nothing reads it.
+   * @returns The run.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async run(id: string, change?: JsonObject): Promise<JsonObject> {
+    return await this.#part("run", runRequest(id, change));
+  }
+
+  /**
+   * Adds to the log of an action run.
+   *
+   * @param id Id of the run.
+   * @param message What to add.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async addRunLog(id: string, message: string): Promise<void> {
+    await this.#call(runLogRequest(id, { message }));
+  }
+
+  /**
+   * Reads the log of an action run.
+   *
+   * @param id Id of the run.
+   * @param offset How many messages to pass over.
+   * @returns At most 50 messages.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async readRunLog(id: string, offset: number): Promise<string[]> {
+    const request = runLogRequest(id, { offset });
+    const { body } = await this.#call(request);
+    const logs = isJsonObject(body) ? body.runLogs : undefined;
+    if (!Array.isArray(logs)) throw unusable(request, "no log");
+    return logs.filter(isJsonObject).map(({ message }) => String(message));
+  }
+
   /** Sends a request and takes one member out of Port's answer. */
   async #part(name: string, request: PortRequest): Promise<JsonObject> {
     const { body } = await this.#call(request);
@@ -321,6 +429,7 @@ export class PortClient {
         attempt,
         outcome: description,
         milliseconds: end - start,
+        ...(outcome.kind === "answered" && { headers: outcome.headers }),
       };
       const wait = retryDelay(outcome, attempt, end, random());
       const passing = isWorthRetrying(outcome, request.idempotent);
@@ -388,109 +497,6 @@ export class PortClient {
       describe(outcome),
     ).slice(0, 500);
   }
-}
-
-function loginRequest(credentials: Credentials): PortRequest {
-  return {
-    action: "log in to Port",
-    method: "POST",
-    path: "/v1/auth/access_token",
-    body: JSON.stringify(credentials),
-    idempotent: true,
-    ifMissing: "check the API URL",
-  };
-}
-
-/**
- * Makes the request that creates or updates an entity.
- *
- * @param blueprint Identifier of the blueprint.
- * @param entity The entity.
- * @param options How to treat what is there.
- * @returns The request.
- * @throws {UsageError} When an identifier or the size breaks Port's rules.
- */
-export function upsertRequest(
-  blueprint: string,
-  entity: Entity,
-  options: UpsertOptions = {},
-): PortRequest {
-  checkBlueprintIdentifier(blueprint);
-  const query = new URLSearchParams({ upsert: "true" });
-  if (!options.replace) query.set("merge", "true");
-  if (options.createMissingRelatedEntities) {
-    query.set("create_missing_related_entities", "true");
-  }
-  if (options.validateOnly) query.set("validation_only", "true");
-  if (options.runId !== undefined) query.set("run_id", options.runId);
-  const { identifier } = entity;
-  const named = typeof identifier === "string";
-  return {
-    action: (options.validateOnly ? "validate " : "upsert ") +
-      (named ? `entity "${identifier}"` : "an entity") +
-      ` in blueprint "${blueprint}"`,
-    method: "POST",
-    path: `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?${query}`,
-    body: bodyOf(entity),
-    // Without an identifier Port makes one up: twice means two entities.
-    idempotent: named || options.validateOnly === true,
-    ifMissing: "create what is missing first; related entities also by " +
-      "--create-missing-related-entities",
-  };
-}
-
-function getRequest(
-  blueprint: string,
-  identifier: string,
-  options: GetOptions,
-): PortRequest {
-  checkBlueprintIdentifier(blueprint);
-  checkEntityIdentifier(identifier);
-  const query = new URLSearchParams();
-  for (const path of options.include ?? []) query.append("include", path);
-  for (const path of options.exclude ?? []) query.append("exclude", path);
-  if (options.excludeCalculatedProperties) {
-    query.set("exclude_calculated_properties", "true");
-  }
-  const path = `/v1/blueprints/${encodeURIComponent(blueprint)}` +
-    `/entities/${encodeURIComponent(identifier)}`;
-  return {
-    action: `get entity "${identifier}" of blueprint "${blueprint}"`,
-    method: "GET",
-    path: query.size > 0 ? `${path}?${query}` : path,
-    idempotent: true,
-    ifMissing:
-      "check --blueprint, --identifier and the region (--region eu or us)",
-  };
-}
-
-function blueprintRequest(
-  verb: string,
-  method: PortRequest["method"],
-  identifier: string,
-  blueprint?: JsonObject,
-): PortRequest {
-  checkBlueprintIdentifier(identifier);
-  return {
-    action: `${verb} blueprint "${identifier}"`,
-    method,
-    path: `/v1/blueprints/${encodeURIComponent(identifier)}`,
-    ...(blueprint && { body: bodyOf(blueprint) }),
-    idempotent: true,
-    ifMissing: "check its identifier and the region (--region eu or us); the " +
-      "targets of its relations must be there first",
-  };
-}
-
-/** Refuses a body that Port would refuse, before anything is sent. */
-function bodyOf(value: unknown): string {
-  const body = JSON.stringify(value);
-  const size = new TextEncoder().encode(body).length;
-  if (size <= MAX_BODY) return body;
-  throw new UsageError(
-    `Cannot send ${size} bytes: Port takes at most ${MAX_BODY} (1 MiB) in one ` +
-      "request; send fewer or shorter values",
-  );
 }
 
 /** A token is renewed a tenth of its life, at most a minute, before its end. */

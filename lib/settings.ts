@@ -6,7 +6,7 @@
  */
 import { AccessError, UsageError } from "./errors.ts";
 import { readTextFile } from "./files.ts";
-import type { Credentials } from "./port_client.ts";
+import type { Credentials } from "./requests.ts";
 
 /** Everything a run has to know to talk to Port. */
 export interface Settings {

@@ -59,6 +59,12 @@ export interface LocalPortOptions {
   /** What the next requests meet, in their order; then `failRate` decides. */
   weather?: (Weather | "fine")[];
   /**
+   * Identifiers of the self-service actions that there are.
+   *
+   * @default {["deploy"]}
+   */
+  actions?: string[];
+  /**
    * How many requests are taken in how many milliseconds.
    *
    * @default {{ requests: 10_000, period: 300_000 }}
@@ -261,6 +267,67 @@ const checkBlueprintPatch = ajv.compile(BLUEPRINT);
 const checkBlueprint = ajv.compile({
   ...BLUEPRINT,
   required: ["identifier", "title", "schema"],
+});
+
+const checkBulk = ajv.compile({
+  type: "object",
+  properties: { entities: { type: "array", minItems: 1, maxItems: 20 } },
+  required: ["entities"],
+  additionalProperties: false,
+});
+const checkBulkDelete = ajv.compile({
+  type: "object",
+  properties: {
+    entities: {
+      type: "array",
+      items: { type: "string" },
+      minItems: 1,
+      maxItems: 100,
+    },
+  },
+  required: ["entities"],
+  additionalProperties: false,
+});
+const checkSearch = ajv.compile({
+  type: "object",
+  properties: {
+    query: { type: "object" },
+    include: { type: "array", items: { type: "string" } },
+    exclude: { type: "array", items: { type: "string" } },
+    limit: { type: "number", minimum: 1, maximum: 1000 },
+    from: { type: "string" },
+  },
+  additionalProperties: false,
+});
+const checkRun = ajv.compile({
+  type: "object",
+  properties: {
+    properties: { type: "object" },
+    entity: { type: "string" },
+  },
+  required: ["properties"],
+  additionalProperties: false,
+});
+const checkRunPatch = ajv.compile({
+  type: "object",
+  properties: {
+    status: { enum: ["SUCCESS", "FAILURE"] },
+    statusLabel: { type: "string" },
+    link: { type: ["string", "array"], items: { type: "string" } },
+    summary: { type: "string" },
+    externalRunId: { type: "string" },
+  },
+  additionalProperties: false,
+});
+const checkRunLog = ajv.compile({
+  type: "object",
+  properties: {
+    message: { type: "string" },
+    terminationStatus: { enum: ["SUCCESS", "FAILURE"] },
+    statusLabel: { type: "string" },
+  },
+  required: ["message"],
+  additionalProperties: false,
 });
 
 /** Refuses a body that breaks its schema, naming the place. */
@@ -473,34 +540,62 @@ interface Reply {
 class Routes {
   readonly #catalogue: Catalogue;
   readonly #options: LocalPortOptions;
+  readonly #actions: Actions;
+  readonly #random: () => number;
   /** When each token expires, in milliseconds since 1970. */
   readonly #tokens = new Map<string, number>();
 
-  constructor(catalogue: Catalogue, options: LocalPortOptions) {
+  constructor(
+    catalogue: Catalogue,
+    options: LocalPortOptions,
+    random: () => number,
+  ) {
     this.#catalogue = catalogue;
     this.#options = options;
+    this.#random = random;
+    this.#actions = new Actions(options.actions ?? ["deploy"]);
   }
 
   answer(call: Call): Reply {
     const { method, path } = call;
-    const [root, blueprint = "", kind, entity = ""] = path;
     if (method === "POST" && path.join("/") === "auth/access_token") {
       return this.#logIn(call.body);
     }
     this.#authorize(call.authorization);
-    if (root === "blueprints" && path.length <= 2) {
-      const reply = path.length === 1
-        ? this.#allBlueprints(call)
-        : this.#oneBlueprint(call, blueprint);
-      if (reply) return reply;
-    }
-    if (root === "blueprints" && kind === "entities" && path.length <= 4) {
-      const reply = path.length === 3
-        ? this.#allEntities(call, this.#catalogue.blueprint(blueprint))
-        : this.#oneEntity(call, this.#catalogue.blueprint(blueprint), entity);
-      if (reply) return reply;
-    }
+    const reply = this.#route(call);
+    if (reply) return reply;
     throw notFound(`Route ${method}:/v1/${path.join("/")} not found`);
+  }
+
+  #route(call: Call): Reply | undefined {
+    const [root, first = "", kind, second = "", last] = call.path;
+    const size = call.path.length;
+    const isPost = call.method === "POST";
+    if (root === "blueprints" && size === 1) return this.#allBlueprints(call);
+    if (root === "blueprints" && size === 2) {
+      return this.#oneBlueprint(call, first);
+    }
+    if (root === "blueprints" && kind === "entities" && size === 3) {
+      return this.#allEntities(call, this.#catalogue.blueprint(first));
+    }
+    if (root === "blueprints" && kind === "entities" && size === 4) {
+      const blueprint = this.#catalogue.blueprint(first);
+      if (isPost && second === "bulk") return this.#bulk(call, blueprint);
+      if (isPost && second === "search") return this.#search(call, blueprint);
+      return this.#oneEntity(call, blueprint, second);
+    }
+    if (root === "blueprints" && kind === "entities-count" && size === 3) {
+      const { identifier } = this.#catalogue.blueprint(first);
+      return ok(200, { count: this.#catalogue.entities(identifier).length });
+    }
+    if (isPost && root === "blueprints" && kind === "bulk" && size === 5) {
+      if (second !== "entities" || last !== "delete") return undefined;
+      return this.#bulkDelete(call, this.#catalogue.blueprint(first));
+    }
+    if (isPost && root === "entities" && first === "search" && size === 2) {
+      return this.#searchAll(call);
+    }
+    if (root === "actions") return this.#actions.answer(call);
   }
 
   #logIn(body: unknown): Reply {
@@ -570,16 +665,27 @@ class Routes {
   #allEntities(call: Call, blueprint: Blueprint): Reply | undefined {
     if (call.method === "GET") {
       const entities = this.#catalogue.entities(blueprint.identifier)
-        .map((entity) => pick(entity, call.query));
+        .map((entity) =>
+          pick(
+            entity,
+            call.query.getAll("include"),
+            call.query.getAll("exclude"),
+          )
+        );
       return ok(200, { entities });
     }
     if (call.method !== "POST") return undefined;
-    insist(checkEntity, call.body, "entity");
-    const body = call.body as EntityBody;
+    const { entity } = this.#create(blueprint, call.body, call.query);
+    return ok(201, { entity });
+  }
+
+  #create(blueprint: Blueprint, raw: unknown, query: URLSearchParams) {
+    insist(checkEntity, raw, "entity");
+    const body = raw as EntityBody;
     const identifier = body.identifier ?? `e_${crypto.randomUUID()}`;
     const before = this.#catalogue.find(blueprint.identifier, identifier);
-    const upsert = flag(call.query, "upsert");
-    const merge = flag(call.query, "merge");
+    const upsert = flag(query, "upsert");
+    const merge = flag(query, "merge");
     if (before && !upsert) {
       throw taken(
         `Entity with identifier "${identifier}" already exists in the ` +
@@ -587,7 +693,96 @@ class Routes {
       );
     }
     const entity = layOver(merge ? before : undefined, { ...body, identifier });
-    return ok(201, { entity: this.#store(blueprint, entity, call.query) });
+    this.#store(blueprint, entity, query);
+    return { entity, created: before === undefined };
+  }
+
+  /** Takes each entity by itself: some can fail while others get in. */
+  #bulk({ body, query }: Call, blueprint: Blueprint): Reply {
+    insist(checkBulk, body, "body");
+    flag(query, "upsert", "required");
+    const entities: Json[] = [];
+    const errors: Json[] = [];
+    const list = (body as { entities: EntityBody[] }).entities;
+    // The document's schema holds for the whole body: one that breaks it, and
+    // none gets in.
+    for (const each of list) insist(checkEntity, each, "entity");
+    for (const [index, each] of list.entries()) {
+      try {
+        this.#meetWeather();
+        const { entity, created } = this.#create(blueprint, each, query);
+        entities.push({ created, identifier: entity.identifier, index });
+      } catch (refusal) {
+        if (!(refusal instanceof Refusal)) throw refusal;
+        const { status, code, message } = refusal;
+        const identifier = String(each?.identifier ?? "");
+        errors.push({
+          identifier,
+          index,
+          statusCode: status,
+          error: code,
+          message,
+        });
+      }
+    }
+    return ok(errors.length > 0 ? 207 : 200, { entities, errors });
+  }
+
+  /** On a bad day Port also fails at single entities of many. */
+  #meetWeather(): void {
+    const { failRate = 0 } = this.#options;
+    if (failRate === 0 || this.#random() >= failRate / 4) return;
+    const statuses = [429, 500, 503];
+    const status = statuses[Math.floor(this.#random() * statuses.length)] ??
+      500;
+    throw new Refusal(status, "internal_error", "Something went wrong");
+  }
+
+  #bulkDelete({ body, query }: Call, { identifier: blueprint }: Blueprint) {
+    insist(checkBulkDelete, body, "body");
+    const dependents = flag(query, "delete_dependents", "required");
+    const there = (body as { entities: string[] }).entities
+      .filter((identifier) => this.#catalogue.find(blueprint, identifier));
+    for (const identifier of there) {
+      if (!this.#catalogue.find(blueprint, identifier)) continue;
+      this.#catalogue.deleteEntity(blueprint, identifier, dependents);
+    }
+    return ok(200, { deletedEntities: there });
+  }
+
+  /** One page of a blueprint's entities, in the order of their identifiers. */
+  #search({ body = {} }: Call, { identifier: blueprint }: Blueprint): Reply {
+    insist(checkSearch, body, "body");
+    const { query, limit = 200, from, include = [], exclude = [] } =
+      body as SearchBody;
+    const matches = makeMatcher(query ?? { combinator: "and", rules: [] });
+    const after = from === undefined ? undefined : decodePage(from);
+    const found = this.#catalogue.entities(blueprint)
+      .filter((entity) => matches(blueprint, entity))
+      .sort((a, b) => a.identifier < b.identifier ? -1 : 1)
+      .filter(({ identifier }) => after === undefined || identifier > after);
+    const page = found.slice(0, limit);
+    const last = page.at(-1);
+    return ok(200, {
+      entities: page.map((entity) => pick(entity, include, exclude)),
+      ...(last && found.length > limit &&
+        { next: encodePage(last.identifier) }),
+    });
+  }
+
+  #searchAll({ body, query }: Call): Reply {
+    const matches = makeMatcher(body);
+    const found = this.#catalogue.blueprints().flatMap(({ identifier }) =>
+      this.#catalogue.entities(identifier)
+        .filter((entity) => matches(identifier, entity))
+        .map((entity) => ({ blueprint: identifier, entity }))
+    );
+    return ok(200, {
+      matchingBlueprints: [...new Set(found.map(({ blueprint }) => blueprint))],
+      entities: found.map(({ entity }) =>
+        pick(entity, query.getAll("include"), query.getAll("exclude"))
+      ),
+    });
   }
 
   #oneEntity(
@@ -598,7 +793,13 @@ class Routes {
     const before = this.#catalogue.entity(blueprint.identifier, identifier);
     switch (method) {
       case "GET":
-        return ok(200, { entity: pick(before, query) });
+        return ok(200, {
+          entity: pick(
+            before,
+            query.getAll("include"),
+            query.getAll("exclude"),
+          ),
+        });
       case "PATCH": {
         insist(checkEntityPatch, body, "entity");
         const entity = layOver(before, { ...body as EntityBody, identifier });
@@ -613,10 +814,7 @@ class Routes {
         return ok(200, { entity: this.#store(blueprint, entity, query) });
       }
       case "DELETE": {
-        if (!query.has("delete_dependents")) {
-          throw invalid('"delete_dependents" is required');
-        }
-        const dependents = flag(query, "delete_dependents");
+        const dependents = flag(query, "delete_dependents", "required");
         this.#catalogue.deleteEntity(
           blueprint.identifier,
           identifier,
@@ -647,15 +845,267 @@ class Routes {
   }
 }
 
+interface Run extends Json {
+  id: string;
+}
+
+/** Self-service actions: their runs, and what is logged to those. */
+class Actions {
+  readonly #actions: string[];
+  readonly #runs = new Map<string, Run>();
+  readonly #logs = new Map<string, Json[]>();
+
+  constructor(actions: string[]) {
+    this.#actions = actions;
+  }
+
+  answer(call: Call): Reply | undefined {
+    const [_, first = "", second = "", third] = call.path;
+    const size = call.path.length;
+    if (size === 3 && first === "runs") return this.#oneRun(call, second);
+    if (size === 4 && first === "runs" && third === "logs") {
+      return this.#runLogs(call, second);
+    }
+    if (size === 3 && second === "runs" && call.method === "POST") {
+      return this.#start(call, first);
+    }
+  }
+
+  #run(id: string): Run {
+    const run = this.#runs.get(id);
+    if (run) return run;
+    throw notFound(`Action run with id "${id}" does not exist`);
+  }
+
+  #start({ body, query }: Call, action: string): Reply {
+    if (!this.#actions.includes(action)) {
+      throw notFound(`Action with identifier "${action}" does not exist`);
+    }
+    insist(checkRun, body, "body");
+    const { properties, entity } = body as {
+      properties: Json;
+      entity?: string;
+    };
+    const now = new Date().toISOString();
+    const run = {
+      id: `r_${crypto.randomUUID()}`,
+      action: { identifier: action },
+      properties,
+      ...(entity !== undefined && { entity: { identifier: entity } }),
+      requiredApproval: false,
+      source: "API",
+      status: "IN_PROGRESS",
+      createdBy: query.get("run_as") ?? "local-port",
+      createdAt: now,
+      updatedAt: now,
+    };
+    this.#runs.set(run.id, run);
+    return ok(202, { run });
+  }
+
+  #oneRun({ method, body }: Call, id: string): Reply | undefined {
+    const run = this.#run(id);
+    if (method === "GET") return ok(200, { run });
+    if (method !== "PATCH") return undefined;
+    insist(checkRunPatch, body, "body");
+    const { externalRunId: _, ...change } = body as Json;
+    return ok(200, { run: this.#change(run, change) });
+  }
+
+  #change(run: Run, change: Json): Run {
+    const now = new Date().toISOString();
+    const ended = change.status ? { endedAt: now } : {};
+    const changed = { ...run, ...change, ...ended, updatedAt: now };
+    this.#runs.set(run.id, changed);
+    return changed;
+  }
+
+  #runLogs({ method, body, query }: Call, id: string): Reply | undefined {
+    const run = this.#run(id);
+    const logs = this.#logs.get(id) ?? [];
+    if (method === "GET") {
+      const offset = Number(query.get("offset") ?? 0);
+      const limit = Number(query.get("limit") ?? 50);
+      return ok(200, { runLogs: logs.slice(offset, offset + limit) });
+    }
+    if (method !== "POST") return undefined;
+    insist(checkRunLog, body, "body");
+    const { message, terminationStatus, statusLabel } = body as Json;
+    const change = present({ status: terminationStatus, statusLabel });
+    if (Object.keys(change).length > 0) this.#change(run, change);
+    const runLog = {
+      id: `l_${crypto.randomUUID()}`,
+      runId: id,
+      message,
+      createdBy: "local-port",
+      createdAt: new Date().toISOString(),
+    };
+    this.#logs.set(id, [...logs, runLog]);
+    return ok(201, { runLog });
+  }
+}
+
+interface SearchBody {
+  query?: Json;
+  include?: string[];
+  exclude?: string[];
+  limit?: number;
+  from?: string;
+}
+
+function encodePage(identifier: string): string {
+  return encodeURIComponent(identifier);
+}
+
+function decodePage(from: string): string {
+  try {
+    return decodeURIComponent(from);
+  } catch {
+    throw invalid(`"from" is not valid`);
+  }
+}
+
+type Matcher = (blueprint: string, entity: Entity) => boolean;
+
+/** Turns a search query into a test; its rules may hold queries themselves. */
+function makeMatcher(query: unknown): Matcher {
+  const { combinator, rules } = Object(query);
+  if ((combinator !== "and" && combinator !== "or") || !Array.isArray(rules)) {
+    throw invalid('A query must have "combinator" (and, or) and "rules"');
+  }
+  const matchers = rules.map((rule) =>
+    "combinator" in Object(rule) ? makeMatcher(rule) : makeRule(rule)
+  );
+  return combinator === "and"
+    ? (...of) => matchers.every((matches) => matches(...of))
+    : (...of) => matchers.some((matches) => matches(...of));
+}
+
+/** Gives the value that a rule looks at. */
+function readFor(rule: Json): (blueprint: string, entity: Entity) => unknown {
+  const { property, relation } = rule;
+  if (typeof relation === "string") {
+    return (_, { relations }) => relations[relation];
+  }
+  if (typeof property !== "string") {
+    throw invalid('The local Port takes rules with "property" or "relation"');
+  }
+  return (blueprint, entity) =>
+    ({
+      $identifier: entity.identifier,
+      $title: entity.title,
+      $team: entity.team,
+      $icon: entity.icon,
+      $blueprint: blueprint,
+    })[property] ?? entity.properties[property] ?? entity.relations[property];
+}
+
+function makeRule(rule: unknown): Matcher {
+  if (typeof rule !== "object" || rule === null) {
+    throw invalid("A rule must be object");
+  }
+  const { operator, value } = rule as Json;
+  if (operator === "relatedTo") return makeRelatedTo(rule as Json);
+  const test = OPERATORS[String(operator)];
+  if (test === undefined) throw invalid(`Operator "${operator}" is not known`);
+  const read = readFor(rule as Json);
+  return (blueprint, entity) => test(read(blueprint, entity), value);
+}
+
+/** Only the relations of the entity itself, and only downstream of it. */
+function makeRelatedTo({ value }: Json): Matcher {
+  const wanted = [value].flat();
+  return (_, { relations }) =>
+    Object.values(relations).flat().some((target) => wanted.includes(target));
+}
+
+type Operator = (actual: unknown, wanted: unknown) => boolean;
+
+const same: Operator = (actual, wanted) =>
+  JSON.stringify(actual ?? null) === JSON.stringify(wanted ?? null);
+const contains: Operator = (actual, wanted) =>
+  Array.isArray(actual)
+    ? [wanted].flat().every((one) => actual.includes(one))
+    : typeof actual === "string" && actual.includes(String(wanted));
+const containsAny: Operator = (actual, wanted) =>
+  [wanted].flat().some((one) => contains(actual, one));
+const isIn: Operator = (actual, wanted) =>
+  [wanted].flat().some((one) =>
+    [actual].flat().some((each) => same(each, one))
+  );
+const begins: Operator = (actual, wanted) =>
+  typeof actual === "string" && actual.startsWith(String(wanted));
+const ends: Operator = (actual, wanted) =>
+  typeof actual === "string" && actual.endsWith(String(wanted));
+const isEmpty: Operator = (actual) =>
+  actual === undefined || actual === null || [actual].flat().length === 0;
+const isBetween: Operator = (actual, wanted) => {
+  const { from, to } = Object(wanted);
+  return compare(actual, from, (sign) => sign >= 0) &&
+    compare(actual, to, (sign) => sign <= 0);
+};
+const isExpired: Operator = (actual) =>
+  compare(actual, new Date().toISOString(), (sign) => sign < 0);
+
+/** Compares numbers with numbers and times with times; all else is false. */
+function compare(
+  actual: unknown,
+  wanted: unknown,
+  holds: (sign: number) => boolean,
+): boolean {
+  const toNumber = (value: unknown) =>
+    typeof value === "number"
+      ? value
+      : typeof value === "string"
+      ? Date.parse(value)
+      : NaN;
+  const sign = toNumber(actual) - toNumber(wanted);
+  return typeof actual === typeof wanted && !Number.isNaN(sign) && holds(sign);
+}
+
+const not = (test: Operator): Operator => (actual, wanted) =>
+  !test(actual, wanted);
+
+const OPERATORS: Readonly<Record<string, Operator>> = {
+  "=": same,
+  "!=": not(same),
+  ">": (actual, wanted) => compare(actual, wanted, (sign) => sign > 0),
+  ">=": (actual, wanted) => compare(actual, wanted, (sign) => sign >= 0),
+  "<": (actual, wanted) => compare(actual, wanted, (sign) => sign < 0),
+  "<=": (actual, wanted) => compare(actual, wanted, (sign) => sign <= 0),
+  contains,
+  doesNotContains: not(contains),
+  containsAny,
+  beginsWith: begins,
+  doesNotBeginsWith: not(begins),
+  endsWith: ends,
+  doesNotEndsWith: not(ends),
+  in: isIn,
+  notIn: not(isIn),
+  isEmpty,
+  isNotEmpty: not(isEmpty),
+  between: isBetween,
+  notBetween: not(isBetween),
+  isExpired,
+  isNotExpired: not(isExpired),
+};
+
 function ok(status: number, body: Json): Reply {
   return { status, body: { ok: true, ...body } };
 }
 
 /** Reads a query parameter that must be true or false. */
-function flag(query: URLSearchParams, name: string): boolean {
-  const value = query.get(name) ?? "false";
+function flag(
+  query: URLSearchParams,
+  name: string,
+  need: "required" | "optional" = "optional",
+): boolean {
+  const value = query.get(name);
+  if (value === null && need === "optional") return false;
   if (value === "true" || value === "false") return value === "true";
-  throw invalid(`"${name}" must be boolean`);
+  throw invalid(
+    `"${name}" ${value === null ? "is required" : "must be boolean"}`,
+  );
 }
 
 /** Lays what is named over what is there; `null` clears a value. */
@@ -680,9 +1130,7 @@ function present<Value>(values: Record<string, Value>): Record<string, Value> {
 }
 
 /** Takes the parts of an entity that `include` and `exclude` ask for. */
-function pick(entity: Entity, query: URLSearchParams): Json {
-  const include = query.getAll("include");
-  const exclude = query.getAll("exclude");
+function pick(entity: Entity, include: string[], exclude: string[]): Json {
   const keep = (path: string) =>
     (include.length === 0 ||
       include.some((wanted) => isWithin(path, wanted))) &&
@@ -748,10 +1196,12 @@ function makeRandom(seed: number): () => number {
 }
 
 /** Decides what each request meets. */
-function makeWeather(options: LocalPortOptions): () => Weather | "fine" {
-  const { failRate = 0, seed = Math.floor(Math.random() * 2 ** 32) } = options;
+function makeWeather(
+  options: LocalPortOptions,
+  random: () => number,
+): () => Weather | "fine" {
+  const { failRate = 0 } = options;
   const planned = [...options.weather ?? []];
-  const random = makeRandom(seed);
   return () =>
     planned.shift() ??
       (random() < failRate
@@ -849,8 +1299,11 @@ export async function startLocalPort(
   attempt(`write the data file "${options.data}"`, () => {
     save(catalogue, options.data);
   });
-  const routes = new Routes(catalogue, options);
-  const weather = makeWeather(options);
+  const random = makeRandom(
+    options.seed ?? Math.floor(Math.random() * 2 ** 32),
+  );
+  const routes = new Routes(catalogue, options, random);
+  const weather = makeWeather(options, random);
   const limiter = new RateLimiter(
     options.rateLimit ?? { requests: 10_000, period: 300_000 },
   );

@@ -13,7 +13,7 @@ import {
 import { defineScript, runScript } from "../lib/cli.ts";
 import { buildEntity } from "../lib/entity.ts";
 import { UsageError } from "../lib/errors.ts";
-import { upsertRequest } from "../lib/port_client.ts";
+import { upsertRequest } from "../lib/requests.ts";
 
 /** The script, for its file and for tests. */
 export const reportCiJob = defineScript({

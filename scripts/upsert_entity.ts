@@ -9,7 +9,7 @@ import { defineScript, runScript } from "../lib/cli.ts";
 import { buildEntity } from "../lib/entity.ts";
 import { UsageError } from "../lib/errors.ts";
 import { parseJsonObject } from "../lib/json.ts";
-import { upsertRequest } from "../lib/port_client.ts";
+import { upsertRequest } from "../lib/requests.ts";
 
 /** The script, for its file and for tests. */
 export const upsertEntity = defineScript({

@@ -16,8 +16,8 @@ import {
   type Attempt,
   PortClient,
   type PortClientOptions,
-  upsertRequest,
 } from "../lib/port_client.ts";
+import { upsertRequest } from "../lib/requests.ts";
 
 const NOW = Date.UTC(2026, 10, 23, 12, 0, 0);
 
