@@ -285,3 +285,50 @@ function exportLine(name: string, value: unknown): string {
   }
   return `export ${name}='${text.replaceAll("'", `'\\''`)}'\n`;
 }
+
+/** One container's part of the work. */
+export interface Shard {
+  /** Whether what has this key is part of it. */
+  takes(key: string): boolean;
+}
+
+/**
+ * Reads `--shard`. The same key always meets the same shard, whatever else there
+ * is, and no two shards meet the same key.
+ *
+ * @param text `2/8` for the third of eight parts; `auto` for the part of this
+ * container under CircleCI's parallelism; all without it.
+ * @param variable How to read the environment.
+ * @returns The part.
+ * @throws {UsageError} When it is none.
+ */
+export function readShard(
+  text: string | undefined,
+  variable: ReadVariable = environmentVariable,
+): Shard {
+  const [index, total] = text === undefined
+    ? ["0", "1"]
+    : text === "auto"
+    ? [variable("CIRCLE_NODE_INDEX"), variable("CIRCLE_NODE_TOTAL")]
+    : /^(\d+)\/(\d+)$/.exec(text)?.slice(1) ?? [];
+  const isNumber = [index, total].every((part) => /^\d{1,6}$/.test(part ?? ""));
+  if (!isNumber || Number(index) >= Number(total)) {
+    throw new UsageError(
+      text === "auto"
+        ? "Cannot use --shard auto: CIRCLE_NODE_INDEX and CIRCLE_NODE_TOTAL are " +
+          "not set or not readable: use it in CircleCI, elsewhere --shard 0/2"
+        : `Cannot use --shard "${text}": write I/N, for example 0/2 and 1/2`,
+    );
+  }
+  return { takes: (key) => hash(key) % Number(total) === Number(index) };
+}
+
+/** FNV-1a, then mixed so that its remainders are even too. */
+function hash(text: string): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) {
+    hash = Math.imul(hash ^ byte, 0x01000193);
+  }
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return (hash ^ (hash >>> 13)) >>> 0;
+}

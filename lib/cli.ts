@@ -6,7 +6,7 @@
  */
 import { parseArgs } from "jsr:@std/cli@1.0.30/parse-args";
 import { ScriptError, UsageError } from "./errors.ts";
-import { readTextFile } from "./files.ts";
+import { openFile, readTextFile } from "./files.ts";
 import { formatSeconds } from "./answer.ts";
 import { type Attempt, PortClient } from "./port_client.ts";
 import {
@@ -14,6 +14,7 @@ import {
   readSettings,
   requireCredentials,
   type Settings,
+  type SettingsDefaults,
 } from "./settings.ts";
 
 /** One option of a script. Its name in camelCase is its flag in kebab-case. */
@@ -56,10 +57,21 @@ export interface Context<Table extends OptionTable> {
   port: PortClient;
   /** Writes the result to standard output: text as it is, the rest as JSON. */
   print(result: unknown): void;
+  /** Writes one of many results: text as it is, the rest as JSON on one line. */
+  printLine(result: unknown): void;
   /** Tells on standard error what was done, unless the run is quiet. */
   say(line: string): void;
+  /** Shows how far it is: on a terminal in one line, else now and then. */
+  progress(line: string): void;
   /** Reads a file that the user names, or standard input for `-`. */
   readInput(path: string): Promise<string>;
+  /** Opens a file that the user names, or standard input for `-`. */
+  openInput(path: string): ReadableStream<Uint8Array>;
+  /**
+   * Takes care of Ctrl-C and of the end that CircleCI makes, in place of ending
+   * at once. The run then ends with exit code 130 or 143 whatever else happens.
+   */
+  catchSignals(): AbortSignal;
 }
 
 /** A script: what it is called, what it takes and what it does. */
@@ -69,7 +81,9 @@ export interface Script<Table extends OptionTable> {
   /** Its purpose, in one line. */
   summary: string;
   /** What it takes beside the options, for example `FILE`; none by default. */
-  operand?: { value: string; help: string };
+  operand?: { value: string; help: string; isOptional?: true };
+  /** What it takes in place of the common defaults. */
+  defaults?: SettingsDefaults;
   /** Its own options. */
   options: Table;
   /** Command lines that work as they stand. */
@@ -90,6 +104,10 @@ export interface Terminal {
   isInteractive: boolean;
   /** Whether standard error may have colours. */
   hasColours: boolean;
+  /** Shows how far the run is. */
+  progress?(line: string): void;
+  /** Aborted by SIGINT or SIGTERM, its reason the exit code. */
+  catchSignals?(): AbortSignal;
   /** The page of this run, to be named when it fails. */
   link?: string | undefined;
 }
@@ -113,7 +131,7 @@ export const COMMON_OPTIONS = {
   retries: { value: "N", help: "Further attempts after a failure (default 4)" },
   softFail: {
     group: "Output",
-    help: "Turn the exit codes 3 to 6 into a warning and exit code 0",
+    help: "Turn the exit codes 3 to 6 and 8 into a warning and exit code 0",
   },
   quiet: { short: "q", help: "Write nothing but errors to standard error" },
   verbose: { short: "v", help: "Tell of each request on standard error" },
@@ -145,12 +163,53 @@ export async function runScript<Table extends OptionTable>(
     await execute(script, {
       args: Deno.args,
       write: (text) => console.log(text),
-      writeError: (text) => console.error(text),
+      ...errorStream(Deno.stderr.isTerminal()),
+      catchSignals,
       isInteractive: Deno.stdout.isTerminal(),
       hasColours: !Deno.noColor && (isCircleCI || Deno.stderr.isTerminal()),
       link: isCircleCI ? environmentVariable("CIRCLE_BUILD_URL") : undefined,
     }),
   );
+}
+
+/** How often progress is shown where it cannot be overwritten, in milliseconds. */
+const PROGRESS_PERIOD = 10_000;
+
+/** Progress is one line at the end, which gives way to any other. */
+function errorStream(
+  isTerminal: boolean,
+): Pick<Terminal, "writeError" | "progress"> {
+  const clear = "\r\x1b[2K";
+  let shownAt = Date.now();
+  let isShown = false;
+  const writeError = (text: string) => {
+    console.error(isShown ? clear + text : text);
+    isShown = false;
+  };
+  const progress = (line: string) => {
+    const now = Date.now();
+    if (isTerminal) {
+      Deno.stderr.writeSync(new TextEncoder().encode(clear + line));
+      isShown = true;
+    } else if (now - shownAt >= PROGRESS_PERIOD) {
+      console.error(line);
+      shownAt = now;
+    }
+  };
+  return { writeError, progress };
+}
+
+function catchSignals(): AbortSignal {
+  const controller = new AbortController();
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    const stop = () => {
+      // The second time, it ends at once.
+      Deno.removeSignalListener(signal, stop);
+      controller.abort(code);
+    };
+    Deno.addSignalListener(signal, stop);
+  }
+  return controller.signal;
 }
 
 /**
@@ -167,12 +226,13 @@ export async function execute<Table extends OptionTable>(
   const paint = await palette(terminal.hasColours);
   const say = (line: string) => terminal.writeError(line);
   let softFail = false;
+  let signals: AbortSignal | undefined;
   try {
     const table = { ...script.options, ...COMMON_OPTIONS };
     const { values, operands } = await parseFlags(
       table,
       terminal.args,
-      script.operand?.value,
+      script.operand,
     );
     const common = values as OptionsOf<typeof COMMON_OPTIONS>;
     if (common.help) {
@@ -181,7 +241,11 @@ export async function execute<Table extends OptionTable>(
       return 0;
     }
     softFail = common.softFail;
-    const settings = await readSettings(common);
+    const settings = await readSettings(
+      common,
+      environmentVariable,
+      script.defaults,
+    );
     await script.run({
       options: values as OptionsOf<Table>,
       operands,
@@ -191,15 +255,22 @@ export async function execute<Table extends OptionTable>(
         credentials: () => requireCredentials(settings),
         onAttempt: (attempt) => reportAttempt(attempt, common, say, paint),
       }),
-      print: (result) => terminal.write(resultText(result, terminal)),
+      print: (result) => terminal.write(resultText(result, terminal, 2)),
+      printLine: (result) => terminal.write(resultText(result, terminal)),
       say: (line) => common.quiet || say(harmless(line)),
+      progress: (line) => common.quiet || terminal.progress?.(harmless(line)),
       readInput,
+      openInput,
+      catchSignals: () => signals ??= terminal.catchSignals?.() ?? NEVER,
     });
-    return 0;
+    return signals?.aborted ? signals.reason : 0;
   } catch (error) {
-    return reportError(error, softFail, terminal, paint);
+    const code = reportError(error, softFail, terminal, paint);
+    return signals?.aborted ? signals.reason : code;
   }
 }
+
+const NEVER = new AbortController().signal;
 
 type Say = (line: string) => void;
 
@@ -248,7 +319,7 @@ function reportError(
     return 1;
   }
   for (const line of error.details) say(harmless(line));
-  if (softFail && error.exitCode >= 3 && error.exitCode <= 6) {
+  if (softFail && SOFT.includes(error.exitCode)) {
     const text = harmless(`${error.message} (--soft-fail)`);
     say(paint.yellow("warning: ") + text + place);
     return 0;
@@ -258,6 +329,9 @@ function reportError(
   return error.exitCode;
 }
 
+/** The exit codes that `--soft-fail` turns into a warning. */
+const SOFT = [3, 4, 5, 6, 8];
+
 type Values = Record<string, string | string[] | boolean | undefined>;
 
 type Flagged = Option & { name: string; flag: string };
@@ -265,7 +339,7 @@ type Flagged = Option & { name: string; flag: string };
 async function parseFlags(
   table: OptionTable,
   args: string[],
-  operand: string | undefined,
+  operand: Script<OptionTable>["operand"],
 ): Promise<{ values: Values; operands: string[] }> {
   const options: Flagged[] = Object.entries(table).map(([name, option]) => ({
     ...option,
@@ -297,8 +371,9 @@ async function parseFlags(
     const { explainUnknown } = await import("./help.ts");
     throw new UsageError(explainUnknown(extra, table));
   }
-  if (operand !== undefined && operands.length === 0 && given.help !== true) {
-    throw new UsageError(`Missing ${operand}`);
+  const isMissing = operand && !operand.isOptional && operands.length === 0;
+  if (isMissing && given.help !== true) {
+    throw new UsageError(`Missing ${operand.value}`);
   }
   const values = Object.fromEntries(
     options.map((option) => [option.name, readValue(option, given)]),
@@ -361,16 +436,24 @@ export function toFlag(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
+function openInput(path: string): ReadableStream<Uint8Array> {
+  return path === "-" ? Deno.stdin.readable : openFile(path, "the file");
+}
+
 async function readInput(path: string): Promise<string> {
   if (path !== "-") return readTextFile(path, "the file");
   return await new Response(Deno.stdin.readable).text();
 }
 
 /** Escapes in Port's text act on a terminal only; a file gets it as it is. */
-function resultText(result: unknown, { isInteractive }: Terminal): string {
+function resultText(
+  result: unknown,
+  { isInteractive }: Terminal,
+  indent = 0,
+): string {
   const text = typeof result === "string"
     ? result
-    : JSON.stringify(result, null, 2);
+    : JSON.stringify(result, null, indent);
   return isInteractive ? text.replace(ACTING, escape) : text;
 }
 

@@ -15,6 +15,7 @@ export const EXIT_CODES: Readonly<Record<number, string>> = {
   5: "Port rejected the content (400, 409, 413, 422)",
   6: "Port could not be reached or kept failing (network, timeout, 408, 429, 5xx)",
   7: "an expectation did not hold (--expect, --wait)",
+  8: "some of many failed (bulk)",
 };
 
 /** An error that is explained to the user and ends the run with its exit code. */
@@ -65,6 +66,22 @@ export class ExpectationError extends ScriptError {
    *
    * @param message What was expected, in one line.
    * @param details A line for each expectation that does not hold.
+   */
+  constructor(message: string, override readonly details: readonly string[]) {
+    super(message);
+  }
+}
+
+/** Some of many entities did not get in. */
+export class PartialError extends ScriptError {
+  /** Ends the run with exit code 8. */
+  override readonly exitCode = 8;
+
+  /**
+   * Makes the error.
+   *
+   * @param message How many failed, in one line.
+   * @param details A line for each of them that is worth showing.
    */
   constructor(message: string, override readonly details: readonly string[]) {
     super(message);

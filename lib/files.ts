@@ -23,6 +23,30 @@ export function readTextFile(path: string, source: string): string {
   }
 }
 
+/**
+ * Opens a file to be read as a stream.
+ *
+ * @param path Its path.
+ * @param source What to call the file in an error.
+ * @returns Its bytes.
+ * @throws {UsageError} When it cannot be read, saying what to do.
+ */
+export function openFile(
+  path: string,
+  source: string,
+): ReadableStream<Uint8Array> {
+  try {
+    const file = Deno.openSync(path);
+    if (!file.statSync().isDirectory) return file.readable;
+    file.close();
+  } catch (error) {
+    throw new UsageError(
+      `Cannot read ${source} "${path}": ${reasonOf(error, path)}`,
+    );
+  }
+  throw new UsageError(`Cannot read ${source} "${path}": it is a folder`);
+}
+
 function reasonOf(error: unknown, path: string): string {
   if (error instanceof Deno.errors.NotFound) return "there is no such file";
   if (error instanceof Deno.errors.IsADirectory) return "it is a folder";

@@ -29,7 +29,7 @@ export function helpText<Table extends OptionTable>(
     script.summary,
     "",
     `Usage: scripts/${script.name}.ts [options]` +
-    (operand ? ` ${operand.value} [...]` : ""),
+    (operand ? ` [${operand.value}...]` : ""),
     ...(operand ? ["", `  ${operand.value}  ${operand.help}`] : []),
     ...groups.flatMap((
       { heading, rows },

@@ -104,6 +104,7 @@ export class PortClient {
   readonly #options: Required<PortClientOptions>;
   /** What must not appear in an error, whatever a server writes into it. */
   readonly #secrets: string[] = [];
+  readonly #listeners: ((attempt: Attempt) => void)[] = [];
   #token: Promise<string> | undefined;
   #renewAt = Infinity;
 
@@ -125,6 +126,15 @@ export class PortClient {
       random: Math.random,
       ...options,
     };
+  }
+
+  /**
+   * Tells of each attempt, of whatever request.
+   *
+   * @param listener Called after each attempt.
+   */
+  listen(listener: (attempt: Attempt) => void): void {
+    this.#listeners.push(listener);
   }
 
   /**
@@ -417,7 +427,11 @@ export class PortClient {
     deadline: number,
     token?: string,
   ): Promise<Answer> {
-    const { now, random, sleep, retries, onAttempt } = this.#options;
+    const { now, random, sleep, retries } = this.#options;
+    const onAttempt = (attempt: Attempt) => {
+      this.#options.onAttempt(attempt);
+      for (const listener of this.#listeners) listener(attempt);
+    };
     for (let attempt = 1;; attempt++) {
       const start = now();
       const outcome = await this.#attempt(request, deadline - start, token);

@@ -36,6 +36,17 @@ export interface SettingsFlags {
   retries?: string | undefined;
 }
 
+/** What is taken where neither flag nor environment nor file says. */
+export interface SettingsDefaults {
+  /** A duration such as `90s`. */
+  timeout: string;
+  /** A whole number. */
+  retries: string;
+}
+
+/** The defaults of most scripts. */
+export const DEFAULTS: SettingsDefaults = { timeout: "2m", retries: "4" };
+
 /** The environment variables that every script reads, for help and README. */
 export const ENVIRONMENT: Readonly<Record<string, string>> = {
   PORT_CLIENT_ID: "client id of the Port credentials (required)",
@@ -77,6 +88,7 @@ export function environmentVariable(name: string): string | undefined {
  *
  * @param flags What the command line says.
  * @param environment How to read the environment.
+ * @param defaults What is taken where nothing else says.
  * @returns The settings; the credentials may be missing, see
  * {@linkcode requireCredentials}.
  * @throws {UsageError} When a value is none that can be used.
@@ -84,6 +96,7 @@ export function environmentVariable(name: string): string | undefined {
 export async function readSettings(
   flags: SettingsFlags,
   environment: ReadVariable = environmentVariable,
+  defaults: SettingsDefaults = DEFAULTS,
 ): Promise<Settings> {
   const file = await readEnvFile(flags.envFile);
   const variable: ReadVariable = (name) =>
@@ -93,10 +106,13 @@ export async function readSettings(
     clientId: variable("PORT_CLIENT_ID"),
     clientSecret: variable("PORT_CLIENT_SECRET"),
     timeout: flags.timeout === undefined
-      ? parseDuration(variable("PORT_TIMEOUT") ?? "2m", "PORT_TIMEOUT")
+      ? parseDuration(
+        variable("PORT_TIMEOUT") ?? defaults.timeout,
+        "PORT_TIMEOUT",
+      )
       : parseDuration(flags.timeout, "--timeout"),
     retries: flags.retries === undefined
-      ? parseCount(variable("PORT_RETRIES") ?? "4", "PORT_RETRIES")
+      ? parseCount(variable("PORT_RETRIES") ?? defaults.retries, "PORT_RETRIES")
       : parseCount(flags.retries, "--retries"),
   };
 }

@@ -17,6 +17,7 @@ import {
 } from "../lib/errors.ts";
 import { isSameJson, type JsonObject } from "../lib/json.ts";
 import { parseDuration } from "../lib/settings.ts";
+import { CLOCK, type Clock, questions } from "../lib/wait.ts";
 
 /** The script, for its file and for tests. */
 export const getEntity = defineScript({
@@ -195,22 +196,7 @@ function explain(entity: JsonObject, expectation: Expectation) {
 }
 
 /** The pauses between questions, in milliseconds: gentle on the rate limit. */
-const FIRST_PAUSE = 5_000;
-const LONGEST_PAUSE = 30_000;
-
-/** The clock, given by tests. */
-export interface Clock {
-  /** The present time in milliseconds since 1970. */
-  now(): number;
-  /** Waits so many milliseconds. */
-  sleep(milliseconds: number): Promise<void>;
-}
-
-const CLOCK: Clock = {
-  now: Date.now,
-  sleep: (milliseconds) =>
-    new Promise((resolve) => setTimeout(resolve, milliseconds)),
-};
+const PAUSES = { first: 5_000, longest: 30_000 };
 
 /**
  * Asks again and again until the answer is as expected or the time is over.
@@ -228,22 +214,20 @@ export async function waitFor<Answer>(
   ask: () => Promise<Answer>,
   wait: number,
   say: (line: string) => void,
-  { now, sleep }: Clock = CLOCK,
+  clock: Clock = CLOCK,
 ): Promise<Answer> {
-  const deadline = now() + wait;
-  for (let pause = FIRST_PAUSE;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+  for await (const pauseAfter of questions({ wait, ...PAUSES }, clock)) {
     try {
       return await ask();
     } catch (error) {
-      const left = deadline - now();
       if (!mayPass(error)) throw error;
-      if (left <= 0) throw timeIsOver(error, wait);
-      const next = Math.min(pause, left);
+      const pause = pauseAfter();
+      if (pause === 0) throw timeIsOver(error, wait);
       const reason = error.details.join(", ") || error.message;
-      say(`Waiting: ${reason}; asking again in ${Math.ceil(next / 1000)} s`);
-      await sleep(next);
+      say(`Waiting: ${reason}; asking again in ${Math.ceil(pause / 1000)} s`);
     }
   }
+  throw new RangeError("The last question has no answer");
 }
 
 /** Whether waiting may change it. */

@@ -14,10 +14,10 @@ import {
 } from "../lib/errors.ts";
 import {
   checkExpectations,
-  type Clock,
   parseExpectation,
   waitFor,
 } from "../scripts/get_entity.ts";
+import type { Clock } from "../lib/wait.ts";
 import {
   assertWrongCalls,
   CIRCLECI,

@@ -58,6 +58,7 @@ export function parseConfig(text: string): Config {
  * @param name The job.
  * @param parameters What a workflow gives it.
  * @param port The local Port, and the credentials as of a context.
+ * @param pipeline Values of the pipeline on top of those that are made up.
  * @returns How it ended.
  */
 export async function runJob(
@@ -65,9 +66,10 @@ export async function runJob(
   name: string,
   parameters: Config,
   port: TestPort,
+  pipeline: Config = {},
 ): Promise<JobResult> {
   const job = mapping(mapping(config.jobs)[name]);
-  const values = withDefaults(job, parameters);
+  const values = { ...withDefaults(job, parameters), ...pipeline };
   const variables = toStrings(fill(job.environment ?? {}, values));
   const result = { isFailed: false, ran: [], stdout: "", stderr: "" };
   return await withShell(port, async (shell) => {

@@ -7,6 +7,11 @@ import { COMMON_OPTIONS } from "../lib/cli.ts";
 import { EXIT_CODES } from "../lib/errors.ts";
 import { optionGroups } from "../lib/help.ts";
 import { ENVIRONMENT } from "../lib/settings.ts";
+import { bulkUpsertEntities } from "../scripts/bulk_upsert_entities.ts";
+import { createActionRun } from "../scripts/create_action_run.ts";
+import { deleteEntity } from "../scripts/delete_entity.ts";
+import { searchEntities } from "../scripts/search_entities.ts";
+import { updateActionRun } from "../scripts/update_action_run.ts";
 import { getEntity } from "../scripts/get_entity.ts";
 import { reportCiJob } from "../scripts/report_ci_job.ts";
 import { upsertBlueprint } from "../scripts/upsert_blueprint.ts";
@@ -25,7 +30,17 @@ import {
 const README = await Deno.readTextFile(new URL("README.md", ROOT));
 
 /** Every script that talks to Port. */
-const SCRIPTS = [upsertEntity, getEntity, reportCiJob, upsertBlueprint];
+const SCRIPTS = [
+  upsertEntity,
+  getEntity,
+  reportCiJob,
+  upsertBlueprint,
+  bulkUpsertEntities,
+  searchEntities,
+  deleteEntity,
+  createActionRun,
+  updateActionRun,
+];
 
 const CONFIG = await Deno.readTextFile(new URL(".circleci/config.yml", ROOT));
 
@@ -110,6 +125,13 @@ async function seed(port: TestPort) {
   await port.call("POST", "/blueprints/service/entities?upsert=true", checkout);
 }
 
+/** Starts the made-up action and gives the id of its run. */
+async function startRun(port: TestPort): Promise<string> {
+  const body = { properties: {} };
+  const answer = await port.call("POST", "/actions/deploy/runs", body);
+  return (await answer.json()).run.id;
+}
+
 Deno.test("README's shell examples run as written", async () => {
   const examples = blocks("sh").map((text) =>
     // The tests cannot run themselves.
@@ -133,7 +155,7 @@ Deno.test("the examples of --help run as they stand", async () => {
         const { code, stderr } = await runInShell(
           `scripts/${name}.ts ${args}`,
           port,
-          CIRCLECI,
+          { ...CIRCLECI, PORT_RUN_ID: await startRun(port) },
         );
         assertEquals(code, 0, `${name} ${args}\n${stderr}`);
       });
@@ -168,7 +190,11 @@ Deno.test("README's recipes run as written", async () => {
       await withPort({}, async (port) => {
         await seed(port);
         const config = { ...recipe, commands };
-        const { isFailed, stderr } = await runJob(config, name, {}, port);
+        const pipeline = {
+          "pipeline.parameters.port-run-id": await startRun(port),
+        };
+        const result = await runJob(config, name, {}, port, pipeline);
+        const { isFailed, stderr } = result;
         assert(!isFailed, `${name}: ${stderr}`);
       });
     }

@@ -1,0 +1,402 @@
+/**
+ * Many entities into Port: in batches, several requests at once, at the speed
+ * that Port's rate limit allows, each entity accounted for. Sends nothing but by
+ * the client it is given.
+ *
+ * @module
+ */
+import type { Entity } from "./entity.ts";
+import {
+  NotFoundError,
+  RejectedError,
+  ScriptError,
+  UnreachableError,
+  UsageError,
+} from "./errors.ts";
+import type { Attempt, BulkAnswer } from "./port_client.ts";
+import { BULK_SIZE, MAX_BODY, type UpsertOptions } from "./requests.ts";
+import { isWorthRetrying, retryDelay } from "./retry.ts";
+
+/** An entity on its way. */
+export interface BulkItem {
+  /** Where it stands in the input, for example `orders.ndjson:12`. */
+  place: string;
+  /** Identifier of its blueprint. */
+  blueprint: string;
+  /** The entity. */
+  entity: Entity;
+  /** How long its JSON text is, in bytes. */
+  size: number;
+}
+
+/** The one method of the client that is used here. */
+export interface BulkClient {
+  /** Creates or updates many entities of one blueprint. */
+  bulkUpsert(
+    blueprint: string,
+    entities: Entity[],
+    options: UpsertOptions,
+  ): Promise<BulkAnswer>;
+}
+
+/** How to bring the entities into Port. */
+export interface BulkOptions extends UpsertOptions {
+  /** How many requests may be under way at once. */
+  concurrency: number;
+  /** How many further attempts an entity has that Port failed at. */
+  retries: number;
+  /** Why nothing more shall be sent; asked before each request. */
+  whyStop?: () => string | undefined;
+  /** When it is aborted, nothing more is sent. */
+  signal?: AbortSignal | undefined;
+  /**
+   * How long requests under way may still take then, in milliseconds.
+   *
+   * @default {10000}
+   */
+  grace?: number;
+  /** Told of each entity that got in. */
+  onDone: (item: BulkItem, created: boolean) => void;
+  /** Told of each entity that did not, and why. */
+  onFailed: (item: BulkItem, reason: string) => void;
+  /** The rate that Port allows. */
+  pacer: Pacer;
+  /** Waits so many milliseconds; given by tests. */
+  sleep?: (milliseconds: number) => Promise<void>;
+  /** A random number from 0 up to 1; given by tests. */
+  random?: () => number;
+}
+
+/** Below this share of the limit, requests are spread over what is left. */
+const LOW = 0.1;
+
+/** Keeps all requests within Port's rate limit, which others use too. */
+export class Pacer {
+  readonly #now: () => number;
+  readonly #sleep: (milliseconds: number) => Promise<void>;
+  /** When the next request may go. */
+  #next = 0;
+  /** Until when none may go. */
+  #holdUntil = 0;
+  /** The pause between requests, until the limit starts anew. */
+  #spacing = 0;
+  #resetAt = 0;
+
+  /**
+   * Makes a pacer that does not wait before it has learned.
+   *
+   * @param now The present time in milliseconds since 1970.
+   * @param sleep Waits so many milliseconds.
+   */
+  constructor(
+    now: () => number = Date.now,
+    sleep: (milliseconds: number) => Promise<void> = wait,
+  ) {
+    this.#now = now;
+    this.#sleep = sleep;
+  }
+
+  /** Waits until the next request may go. */
+  async turn(): Promise<void> {
+    const now = this.#now();
+    const spaced = now < this.#resetAt
+      ? Math.min(this.#next, this.#resetAt)
+      : now;
+    const at = Math.max(now, spaced);
+    this.#next = at + this.#spacing;
+    if (at > now) await this.#sleep(at - now);
+    // Another request may have learned of a hold in the meantime.
+    while (this.#holdUntil > this.#now()) {
+      await this.#sleep(this.#holdUntil - this.#now());
+    }
+  }
+
+  /**
+   * Learns from what Port says of its limit; nothing is counted here, since
+   * other pipelines spend the same budget.
+   *
+   * @param attempt An attempt, of whatever request.
+   */
+  learn({ outcome, headers, retryIn }: Attempt): void {
+    const now = this.#now();
+    if (retryIn !== undefined && outcome.startsWith("Port answered 429")) {
+      this.#holdUntil = Math.max(this.#holdUntil, now + retryIn);
+    }
+    const [limit, remaining, reset] = ["limit", "remaining", "reset"]
+      .map((name) => Number(headers?.get(`x-ratelimit-${name}`) ?? NaN)) as [
+        number,
+        number,
+        number,
+      ];
+    if (!(limit > 0) || !(remaining >= 0) || !(reset > 0)) return;
+    this.#resetAt = reset * 1000;
+    const left = Math.max(0, this.#resetAt - now);
+    const isLow = remaining < Math.max(limit * LOW, 20);
+    this.#spacing = isLow ? left / Math.max(1, remaining) : 0;
+    this.#next = isLow ? Math.max(this.#next, now + this.#spacing) : now;
+  }
+}
+
+function wait(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** Requests that fail one after the other before it is given up. */
+const HOPELESS = 10;
+
+/**
+ * Brings entities into Port. Those of the same blueprint and identifier keep
+ * their order; those that Port rejects because a related entity is not there yet
+ * are tried again after the rest.
+ *
+ * @param client The client.
+ * @param items The entities; they are read only as fast as they are sent.
+ * @param options How to do it. Each item ends in `onDone` or `onFailed`.
+ * @throws {ScriptError} When going on is hopeless; the rest has failed by then.
+ */
+export async function bulkUpsert(
+  client: BulkClient,
+  items: AsyncIterable<BulkItem>,
+  options: BulkOptions,
+): Promise<void> {
+  const run = new BulkRun(client, options);
+  await run.pass(items);
+  for (let before = Infinity; run.late.length > 0;) {
+    const late = run.late;
+    const isLast = late.length >= before;
+    before = late.length;
+    await run.again(late, isLast);
+  }
+  if (run.fatal) throw run.fatal;
+}
+
+class BulkRun {
+  readonly #client: BulkClient;
+  readonly #options: BulkOptions;
+  readonly #running = new Set<Promise<void>>();
+  /** The last request under way for each blueprint and identifier. */
+  readonly #lastOf = new Map<string, Promise<void>>();
+  /** Of these, nothing may go in before what is late. */
+  #lateKeys = new Set<string>();
+  #isLastPass = false;
+  #hopeless = 0;
+  readonly #graceIsOver: Promise<never>;
+  /** Rejected because a related entity was not there yet. */
+  late: BulkItem[] = [];
+  /** Why going on is hopeless. */
+  fatal: ScriptError | undefined;
+
+  constructor(client: BulkClient, options: BulkOptions) {
+    this.#client = client;
+    this.#options = options;
+    this.#graceIsOver = new Promise((_, reject) => {
+      options.signal?.addEventListener("abort", () => {
+        const over = () => reject(new UnreachableError(INTERRUPTED));
+        const timer = setTimeout(over, options.grace ?? 10_000);
+        Deno.unrefTimer(timer);
+      });
+    });
+    this.#graceIsOver.catch(() => {});
+  }
+
+  async pass(
+    items: AsyncIterable<BulkItem> | Iterable<BulkItem>,
+  ): Promise<void> {
+    for await (const batch of makeBatches(items)) {
+      while (this.#running.size >= this.#options.concurrency) {
+        await Promise.race(this.#running);
+      }
+      this.#start(batch);
+    }
+    await Promise.all(this.#running);
+  }
+
+  /** Tries once more what was late; in the last pass, it fails. */
+  async again(late: BulkItem[], isLast: boolean): Promise<void> {
+    this.late = [];
+    this.#lateKeys = new Set();
+    this.#isLastPass = isLast;
+    await this.pass(late);
+  }
+
+  /** A batch waits for those before it that hold one of its entities too. */
+  #start(batch: BulkItem[]): void {
+    const keys = batch.flatMap((item) => keyOf(item) ?? []);
+    const before = keys.map((key) => this.#lastOf.get(key));
+    const done = Promise.all(before).then(() => this.#send(batch));
+    const ended = done.finally(() => {
+      this.#running.delete(ended);
+      for (const key of keys) {
+        if (this.#lastOf.get(key) === ended) this.#lastOf.delete(key);
+      }
+    });
+    this.#running.add(ended);
+    for (const key of keys) this.#lastOf.set(key, ended);
+  }
+
+  /** Why nothing more may be sent; nothing while all is well. */
+  #stopped(): string | undefined {
+    const { signal, whyStop } = this.#options;
+    if (signal?.aborted) return INTERRUPTED;
+    if (this.fatal) return `not sent, since: ${this.fatal.message}`;
+    return whyStop?.();
+  }
+
+  async #send(batch: BulkItem[]): Promise<void> {
+    let items = batch.filter((item) => !this.#isBehind(item));
+    for (let attempt = 1; items.length > 0; attempt++) {
+      const stopped = this.#stopped();
+      if (stopped !== undefined) return this.#fail(items, stopped);
+      await this.#options.pacer.turn();
+      const answer = await this.#ask(items);
+      if (answer === undefined) return;
+      items = this.#settle(items, answer, attempt);
+      if (items.length > 0) await this.#pause(attempt);
+    }
+  }
+
+  /** What follows something late must be late too, to keep its place. */
+  #isBehind(item: BulkItem): boolean {
+    const isBehind = this.#lateKeys.has(keyOf(item) ?? "");
+    if (isBehind) this.#putOff(item);
+    return isBehind;
+  }
+
+  #putOff(item: BulkItem): void {
+    this.late.push(item);
+    const key = keyOf(item);
+    if (key !== undefined) this.#lateKeys.add(key);
+  }
+
+  /** Asks for all of them; what fails as a whole is dealt with here. */
+  async #ask(items: BulkItem[]): Promise<BulkAnswer | undefined> {
+    const [first] = items;
+    if (first === undefined) return undefined;
+    const entities = items.map(({ entity }) => entity);
+    try {
+      const answer = await Promise.race([
+        this.#client.bulkUpsert(first.blueprint, entities, this.#options),
+        this.#graceIsOver,
+      ]);
+      this.#hopeless = 0;
+      return answer;
+    } catch (error) {
+      if (!(error instanceof ScriptError)) throw error;
+      await this.#refused(items, error);
+    }
+  }
+
+  async #refused(items: BulkItem[], error: ScriptError): Promise<void> {
+    const mayBeOne = error instanceof RejectedError ||
+      error instanceof UsageError;
+    if (mayBeOne && items.length > 1) {
+      // Too large, or one of them spoils it for the others.
+      const half = Math.ceil(items.length / 2);
+      await this.#send(items.slice(0, half));
+      return await this.#send(items.slice(half));
+    }
+    const isLocal = mayBeOne || error instanceof NotFoundError;
+    const isPassing = error instanceof UnreachableError &&
+      ++this.#hopeless < HOPELESS;
+    if (!isLocal && !isPassing) this.fatal ??= error;
+    this.#fail(items, error.message);
+  }
+
+  /** Accounts for each entity; returns those that are worth another attempt. */
+  #settle(
+    items: BulkItem[],
+    { entities, errors }: BulkAnswer,
+    attempt: number,
+  ): BulkItem[] {
+    const again: BulkItem[] = [];
+    const created = new Map(entities.map((each) => [each.index, each.created]));
+    const refused = new Map(errors.map((each) => [each.index, each]));
+    for (const [index, item] of items.entries()) {
+      const error = refused.get(index);
+      const isNew = created.get(index);
+      if (error === undefined && isNew !== undefined) {
+        this.#options.onDone(item, isNew);
+      } else if (error === undefined) {
+        this.#fail([item], "Port's answer does not say what became of it");
+      } else if (this.#isLate(error)) {
+        this.#putOff(item);
+      } else if (isTemporary(error) && attempt <= this.#options.retries) {
+        again.push(item);
+      } else {
+        this.#fail([item], `${error.statusCode}: ${error.message}`);
+      }
+    }
+    return again;
+  }
+
+  #isLate({ statusCode }: { statusCode: number }): boolean {
+    return statusCode === 404 && !this.#isLastPass;
+  }
+
+  #fail(items: BulkItem[], reason: string): void {
+    for (const item of items) this.#options.onFailed(item, reason);
+  }
+
+  async #pause(attempt: number): Promise<void> {
+    const { random = Math.random, sleep = wait, signal } = this.#options;
+    if (signal?.aborted) return;
+    const outcome = { kind: "lost" as const, reason: "" };
+    await sleep(retryDelay(outcome, attempt, Date.now(), random()));
+  }
+}
+
+const INTERRUPTED = "interrupted before Port had said that it is there";
+
+function isTemporary({ statusCode }: { statusCode: number }): boolean {
+  const headers = new Headers();
+  return isWorthRetrying(
+    { kind: "answered", status: statusCode, headers },
+    true,
+  );
+}
+
+/** What must keep its order; an entity without identifier is always a new one. */
+function keyOf({ blueprint, entity }: BulkItem): string | undefined {
+  const { identifier } = entity;
+  return identifier ? JSON.stringify([blueprint, identifier]) : undefined;
+}
+
+/** Entities of other blueprints that may wait for their batch to fill up. */
+const MOST_WAITING = 1000;
+
+/** What a request holds beside its entities, in bytes. */
+const FRAME = 100;
+
+/** Gathers entities by blueprint, never one twice in a batch. */
+async function* makeBatches(
+  items: AsyncIterable<BulkItem> | Iterable<BulkItem>,
+): AsyncGenerator<BulkItem[]> {
+  const open = new Map<string, { items: BulkItem[]; size: number }>();
+  let waiting = 0;
+  for await (const item of items) {
+    const { blueprint, size } = item;
+    const batch = open.get(blueprint) ?? { items: [], size: FRAME };
+    const key = keyOf(item);
+    const isTwice = key !== undefined &&
+      batch.items.some((other) => keyOf(other) === key);
+    if (isTwice || batch.size + size + 1 > MAX_BODY) {
+      if (batch.items.length > 0) yield batch.items;
+      waiting -= batch.items.length;
+      Object.assign(batch, { items: [], size: FRAME });
+    }
+    batch.items.push(item);
+    batch.size += size + 1;
+    waiting++;
+    open.set(blueprint, batch);
+    if (batch.items.length === BULK_SIZE) {
+      yield batch.items;
+      waiting -= BULK_SIZE;
+      open.delete(blueprint);
+    } else if (waiting > MOST_WAITING) {
+      for (const { items } of open.values()) yield items;
+      open.clear();
+      waiting = 0;
+    }
+  }
+  for (const { items } of open.values()) yield items;
+}

@@ -1,0 +1,131 @@
+/**
+ * Input as a stream, piece by piece: memory does not grow with it.
+ *
+ * @module
+ */
+
+/** A piece of the input. */
+export interface Piece {
+  /** The number of the line that it begins on, from 1. */
+  line: number;
+  /** The piece. */
+  text: string;
+}
+
+/**
+ * Splits a stream into lines.
+ *
+ * @param stream UTF-8 text.
+ * @returns Each line, without its line break.
+ */
+export async function* readLines(
+  stream: ReadableStream<Uint8Array>,
+): AsyncGenerator<Piece> {
+  yield* splitLines(decode(stream));
+}
+
+/**
+ * Splits a stream into its JSON values: one a line (NDJSON), or the elements of
+ * an array. The first character tells them apart.
+ *
+ * @param stream UTF-8 text.
+ * @returns The text of each value; what is no JSON is passed on as it is.
+ */
+export async function* readJsonValues(
+  stream: ReadableStream<Uint8Array>,
+): AsyncGenerator<Piece> {
+  const chunks = decode(stream);
+  let start = "";
+  for await (const chunk of chunks) {
+    start += chunk;
+    if (start.trimStart() !== "") break;
+  }
+  const all = prepend(start, chunks);
+  if (start.trimStart().startsWith("[")) {
+    yield* splitArray(all);
+    return;
+  }
+  for await (const piece of splitLines(all)) {
+    if (piece.text.trim() !== "") yield piece;
+  }
+}
+
+/** An iterator that a loop may leave and another go on with. */
+function decode(stream: ReadableStream<Uint8Array>): AsyncIterable<string> {
+  const text = stream.pipeThrough(
+    new TextDecoderStream() as TransformStream<Uint8Array, string>,
+  );
+  const iterator = text[Symbol.asyncIterator]();
+  return {
+    [Symbol.asyncIterator]: () => ({ next: () => iterator.next() }),
+  };
+}
+
+async function* prepend(start: string, rest: AsyncIterable<string>) {
+  yield start;
+  yield* rest;
+}
+
+async function* splitLines(
+  chunks: AsyncIterable<string>,
+): AsyncGenerator<Piece> {
+  let rest = "";
+  let line = 0;
+  for await (const chunk of chunks) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    for (const text of lines) {
+      yield { line: ++line, text: text.replace(/\r$/, "") };
+    }
+  }
+  if (rest !== "") yield { line: ++line, text: rest.replace(/\r$/, "") };
+}
+
+/** Cuts at the commas between elements; what is within them is not looked at. */
+async function* splitArray(
+  chunks: AsyncIterable<string>,
+): AsyncGenerator<Piece> {
+  let text = "";
+  let line = 1;
+  let depth = 0;
+  let isString = false;
+  let isEscaped = false;
+  const cut = (part: string): Piece => {
+    const whole = text + part;
+    text = "";
+    const leading = whole.length - whole.trimStart().length;
+    const breaks = count(whole.slice(leading));
+    return { line: line - breaks, text: whole.trim() };
+  };
+  for await (const chunk of chunks) {
+    let from = 0;
+    for (let at = 0; at < chunk.length; at++) {
+      const character = chunk[at];
+      if (character === "\n") line++;
+      if (isString) {
+        if (isEscaped) isEscaped = false;
+        else if (character === "\\") isEscaped = true;
+        else if (character === '"') isString = false;
+      } else if (character === '"') {
+        isString = true;
+      } else if (character === "[" || character === "{") {
+        if (++depth === 1) from = at + 1;
+      } else if (character === "]" || character === "}") {
+        if (--depth > 0) continue;
+        const last = cut(chunk.slice(from, at));
+        if (last.text !== "") yield last;
+        from = at + 1;
+      } else if (character === "," && depth === 1) {
+        yield cut(chunk.slice(from, at));
+        from = at + 1;
+      }
+    }
+    text += chunk.slice(from);
+  }
+  const rest = cut("");
+  if (rest.text !== "" || depth > 0) yield rest;
+}
+
+function count(text: string): number {
+  return text.split("\n").length - 1;
+}
