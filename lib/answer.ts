@@ -37,6 +37,8 @@ export interface Tried {
   idempotent: boolean;
   /** What to do when Port answers 404. */
   ifMissing: string;
+  /** What to do when Port answers 422, if there is more to say than that. */
+  ifInvalid?: string;
 }
 
 /**
@@ -128,8 +130,9 @@ function errorClass(outcome: Answer | Silence): ErrorClass {
   const { status } = outcome;
   if (status === 401 || status === 403) return AccessError;
   if (status === 404) return NotFoundError;
+  // 407 is a proxy's word.
   const temporary = status < 400 || status >= 500 ||
-    [408, 425, 429].includes(status);
+    [407, 408, 425, 429].includes(status);
   return temporary ? UnreachableError : RejectedError;
 }
 
@@ -146,10 +149,12 @@ function nextStep(tried: Tried, outcome: Answer | Silence): string {
     }
     if (status === 403) return "let an admin of Port give them the right to it";
     if (status === 404) return tried.ifMissing;
+    if (status === 407) return "give HTTPS_PROXY the proxy's user and password";
     if (status === 429) return "run it again later";
     if (status < 400) return "check the API URL";
     if (errorClass(outcome) === RejectedError) {
-      return "correct it and run again";
+      const hint = status === 422 ? tried.ifInvalid : undefined;
+      return hint ?? "correct it and run again";
     }
   }
   return tried.idempotent

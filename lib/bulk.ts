@@ -10,12 +10,12 @@ import {
   NotFoundError,
   RejectedError,
   ScriptError,
+  TooLargeError,
   UnreachableError,
-  UsageError,
 } from "./errors.ts";
-import type { Attempt, BulkAnswer } from "./port_client.ts";
-import { BULK_SIZE, MAX_BODY, type UpsertOptions } from "./requests.ts";
-import { isWorthRetrying, retryDelay } from "./retry.ts";
+import { BULK_SIZE, type BulkAnswer, type UpsertOptions } from "./entities.ts";
+import { type Attempt, MAX_BODY } from "./port_client.ts";
+import { backoff, isPassing } from "./retry.ts";
 
 /** An entity on its way. */
 export interface BulkItem {
@@ -96,14 +96,23 @@ export class Pacer {
     this.#sleep = sleep;
   }
 
-  /** Waits until the next request may go. */
-  async turn(): Promise<void> {
+  /**
+   * Takes a turn.
+   *
+   * @returns Resolves when the next request may go; nothing if that is now.
+   */
+  turn(): Promise<void> | undefined {
     const now = this.#now();
     const spaced = now < this.#resetAt
       ? Math.min(this.#next, this.#resetAt)
       : now;
     const at = Math.max(now, spaced);
     this.#next = at + this.#spacing;
+    if (at > now || this.#holdUntil > now) return this.#waitUntil(at);
+  }
+
+  async #waitUntil(at: number): Promise<void> {
+    const now = this.#now();
     if (at > now) await this.#sleep(at - now);
     // Another request may have learned of a hold in the meantime.
     while (this.#holdUntil > this.#now()) {
@@ -160,19 +169,46 @@ export async function bulkUpsert(
   options: BulkOptions,
 ): Promise<void> {
   const run = new BulkRun(client, options);
-  await run.pass(items);
-  for (let before = Infinity; run.late.length > 0;) {
-    const late = run.late;
-    const isLast = late.length >= before;
-    before = late.length;
-    await run.again(late, isLast);
+  try {
+    await run.pass(items);
+    for (let before = Infinity; run.late.length > 0;) {
+      const late = run.late;
+      const isLast = late.length >= before;
+      before = late.length;
+      await run.again(late, isLast);
+    }
+  } finally {
+    run.end();
   }
   if (run.fatal) throw run.fatal;
+}
+
+/** Lets so many work at once; the others wait in their order. */
+class Lanes {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  async use(work: () => Promise<void>): Promise<void> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
 }
 
 class BulkRun {
   readonly #client: BulkClient;
   readonly #options: BulkOptions;
+  readonly #lanes: Lanes;
   readonly #running = new Set<Promise<void>>();
   /** The last request under way for each blueprint and identifier. */
   readonly #lastOf = new Map<string, Promise<void>>();
@@ -180,7 +216,10 @@ class BulkRun {
   #lateKeys = new Set<string>();
   #isLastPass = false;
   #hopeless = 0;
-  readonly #graceIsOver: Promise<never>;
+  readonly #signal: AbortSignal;
+  /** Aborted when requests under way have had their time after the signal. */
+  readonly #graceIsOver = new AbortController();
+  #grace: ReturnType<typeof setTimeout> | undefined;
   /** Rejected because a related entity was not there yet. */
   late: BulkItem[] = [];
   /** Why going on is hopeless. */
@@ -189,21 +228,27 @@ class BulkRun {
   constructor(client: BulkClient, options: BulkOptions) {
     this.#client = client;
     this.#options = options;
-    this.#graceIsOver = new Promise((_, reject) => {
-      options.signal?.addEventListener("abort", () => {
-        const over = () => reject(new UnreachableError(INTERRUPTED));
-        const timer = setTimeout(over, options.grace ?? 10_000);
-        Deno.unrefTimer(timer);
-      });
-    });
-    this.#graceIsOver.catch(() => {});
+    this.#lanes = new Lanes(options.concurrency);
+    this.#signal = options.signal ?? new AbortController().signal;
+    this.#signal.addEventListener("abort", this.#interrupt);
+  }
+
+  #interrupt = () => {
+    const over = () => this.#graceIsOver.abort();
+    this.#grace = setTimeout(over, this.#options.grace ?? 10_000);
+  };
+
+  end(): void {
+    clearTimeout(this.#grace);
+    this.#signal.removeEventListener("abort", this.#interrupt);
   }
 
   async pass(
     items: AsyncIterable<BulkItem> | Iterable<BulkItem>,
   ): Promise<void> {
     for await (const batch of makeBatches(items)) {
-      while (this.#running.size >= this.#options.concurrency) {
+      // As many again are ready when a lane is free.
+      while (this.#running.size >= 2 * this.#options.concurrency) {
         await Promise.race(this.#running);
       }
       this.#start(batch);
@@ -223,7 +268,8 @@ class BulkRun {
   #start(batch: BulkItem[]): void {
     const keys = batch.flatMap((item) => keyOf(item) ?? []);
     const before = keys.map((key) => this.#lastOf.get(key));
-    const done = Promise.all(before).then(() => this.#send(batch));
+    const done = Promise.all(before)
+      .then(() => this.#lanes.use(() => this.#send(batch)));
     const ended = done.finally(() => {
       this.#running.delete(ended);
       for (const key of keys) {
@@ -236,23 +282,29 @@ class BulkRun {
 
   /** Why nothing more may be sent; nothing while all is well. */
   #stopped(): string | undefined {
-    const { signal, whyStop } = this.#options;
-    if (signal?.aborted) return INTERRUPTED;
+    if (this.#signal.aborted) return INTERRUPTED;
     if (this.fatal) return `not sent, since: ${this.fatal.message}`;
-    return whyStop?.();
+    return this.#options.whyStop?.();
   }
 
   async #send(batch: BulkItem[]): Promise<void> {
     let items = batch.filter((item) => !this.#isBehind(item));
     for (let attempt = 1; items.length > 0; attempt++) {
-      const stopped = this.#stopped();
+      const stopped = this.#stopped() ?? await this.#turn();
       if (stopped !== undefined) return this.#fail(items, stopped);
-      await this.#options.pacer.turn();
       const answer = await this.#ask(items);
       if (answer === undefined) return;
       items = this.#settle(items, answer, attempt);
       if (items.length > 0) await this.#pause(attempt);
     }
+  }
+
+  /** Waits for its turn; says why it will not come, if something stops it. */
+  async #turn(): Promise<string | undefined> {
+    const turn = this.#options.pacer.turn();
+    if (turn === undefined) return undefined;
+    await orAborted(turn, this.#signal);
+    return this.#stopped();
   }
 
   /** What follows something late must be late too, to keep its place. */
@@ -274,10 +326,11 @@ class BulkRun {
     if (first === undefined) return undefined;
     const entities = items.map(({ entity }) => entity);
     try {
-      const answer = await Promise.race([
+      const answer = await orAborted(
         this.#client.bulkUpsert(first.blueprint, entities, this.#options),
-        this.#graceIsOver,
-      ]);
+        this.#graceIsOver.signal,
+      );
+      if (answer === undefined) throw new UnreachableError(INTERRUPTED);
       this.#hopeless = 0;
       return answer;
     } catch (error) {
@@ -288,7 +341,7 @@ class BulkRun {
 
   async #refused(items: BulkItem[], error: ScriptError): Promise<void> {
     const mayBeOne = error instanceof RejectedError ||
-      error instanceof UsageError;
+      error instanceof TooLargeError;
     if (mayBeOne && items.length > 1) {
       // Too large, or one of them spoils it for the others.
       const half = Math.ceil(items.length / 2);
@@ -308,6 +361,7 @@ class BulkRun {
     { entities, errors }: BulkAnswer,
     attempt: number,
   ): BulkItem[] {
+    const { onDone, retries, validateOnly = false } = this.#options;
     const again: BulkItem[] = [];
     const created = new Map(entities.map((each) => [each.index, each.created]));
     const refused = new Map(errors.map((each) => [each.index, each]));
@@ -315,12 +369,15 @@ class BulkRun {
       const error = refused.get(index);
       const isNew = created.get(index);
       if (error === undefined && isNew !== undefined) {
-        this.#options.onDone(item, isNew);
+        onDone(item, isNew);
       } else if (error === undefined) {
         this.#fail([item], "Port's answer does not say what became of it");
-      } else if (this.#isLate(error)) {
+      } else if (error.statusCode === 404 && !this.#isLastPass) {
         this.#putOff(item);
-      } else if (isTemporary(error) && attempt <= this.#options.retries) {
+      } else if (
+        attempt <= retries &&
+        isPassing(error.statusCode, validateOnly || isNamed(item))
+      ) {
         again.push(item);
       } else {
         this.#fail([item], `${error.statusCode}: ${error.message}`);
@@ -329,30 +386,40 @@ class BulkRun {
     return again;
   }
 
-  #isLate({ statusCode }: { statusCode: number }): boolean {
-    return statusCode === 404 && !this.#isLastPass;
-  }
-
   #fail(items: BulkItem[], reason: string): void {
     for (const item of items) this.#options.onFailed(item, reason);
   }
 
   async #pause(attempt: number): Promise<void> {
-    const { random = Math.random, sleep = wait, signal } = this.#options;
-    if (signal?.aborted) return;
-    const outcome = { kind: "lost" as const, reason: "" };
-    await sleep(retryDelay(outcome, attempt, Date.now(), random()));
+    const { random = Math.random, sleep = wait } = this.#options;
+    await orAborted(sleep(backoff(attempt, random())), this.#signal);
+  }
+}
+
+/**
+ * Waits for a promise, or for a signal that may never come. (A race with one
+ * promise that lasts would keep all that it ever ran against.)
+ */
+async function orAborted<Value>(
+  promise: Promise<Value>,
+  signal: AbortSignal,
+): Promise<Value | undefined> {
+  const aborted = Promise.withResolvers<undefined>();
+  const abort = () => aborted.resolve(undefined);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort);
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 
 const INTERRUPTED = "interrupted before Port had said that it is there";
 
-function isTemporary({ statusCode }: { statusCode: number }): boolean {
-  const headers = new Headers();
-  return isWorthRetrying(
-    { kind: "answered", status: statusCode, headers },
-    true,
-  );
+/** Sent twice, an entity without identifier would be two. */
+function isNamed({ entity }: BulkItem): boolean {
+  return typeof entity.identifier === "string";
 }
 
 /** What must keep its order; an entity without identifier is always a new one. */
@@ -361,41 +428,56 @@ function keyOf({ blueprint, entity }: BulkItem): string | undefined {
   return identifier ? JSON.stringify([blueprint, identifier]) : undefined;
 }
 
-/** Entities of other blueprints that may wait for their batch to fill up. */
-const MOST_WAITING = 1000;
-
 /** What a request holds beside its entities, in bytes. */
 const FRAME = 100;
 
-/** Gathers entities by blueprint, never one twice in a batch. */
+/** How many batches may wait to be filled: each is of another blueprint. */
+const MOST_OPEN = 20;
+
+/** Entities of one blueprint, none of them twice. */
+class Batch {
+  readonly items: BulkItem[] = [];
+  readonly #keys = new Set<string | undefined>();
+  #size = FRAME;
+
+  /** Whether Port takes it together with the others. */
+  takes(item: BulkItem): boolean {
+    const key = keyOf(item);
+    return this.#size + item.size + 1 <= MAX_BODY &&
+      (key === undefined || !this.#keys.has(key));
+  }
+
+  add(item: BulkItem): void {
+    this.items.push(item);
+    this.#keys.add(keyOf(item));
+    this.#size += item.size + 1;
+  }
+}
+
+/**
+ * Gathers entities by blueprint; those without identifier by themselves, as a
+ * request that holds one may not be repeated.
+ */
 async function* makeBatches(
   items: AsyncIterable<BulkItem> | Iterable<BulkItem>,
 ): AsyncGenerator<BulkItem[]> {
-  const open = new Map<string, { items: BulkItem[]; size: number }>();
-  let waiting = 0;
+  const open = new Map<string, Batch>();
   for await (const item of items) {
-    const { blueprint, size } = item;
-    const batch = open.get(blueprint) ?? { items: [], size: FRAME };
-    const key = keyOf(item);
-    const isTwice = key !== undefined &&
-      batch.items.some((other) => keyOf(other) === key);
-    if (isTwice || batch.size + size + 1 > MAX_BODY) {
-      if (batch.items.length > 0) yield batch.items;
-      waiting -= batch.items.length;
-      Object.assign(batch, { items: [], size: FRAME });
-    }
-    batch.items.push(item);
-    batch.size += size + 1;
-    waiting++;
-    open.set(blueprint, batch);
-    if (batch.items.length === BULK_SIZE) {
+    const kind = `${isNamed(item)} ${item.blueprint}`;
+    let batch = open.get(kind) ?? new Batch();
+    if (!batch.takes(item)) {
       yield batch.items;
-      waiting -= BULK_SIZE;
-      open.delete(blueprint);
-    } else if (waiting > MOST_WAITING) {
-      for (const { items } of open.values()) yield items;
-      open.clear();
-      waiting = 0;
+      batch = new Batch();
+    }
+    batch.add(item);
+    // What waited longest comes first in a Map.
+    open.delete(kind);
+    if (batch.items.length === BULK_SIZE) yield batch.items;
+    else open.set(kind, batch);
+    const [oldest] = open;
+    if (oldest && open.size > MOST_OPEN) {
+      open.delete(oldest[0]);
+      yield oldest[1].items;
     }
   }
   for (const { items } of open.values()) yield items;

@@ -135,7 +135,11 @@ function readPlaces(variable: ReadVariable): Record<string, string> {
 
 /** A remote may hold a token, as in `https://x:token@github.com/acme/shop`. */
 function withoutCredentials(text: string): string {
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/?#]*@/gi, "$1");
+  return text
+    .replace(/(:\/\/)[^\s/?#]*@/g, "$1")
+    // A password that nobody encoded may hold a slash; a port is no password.
+    .replace(/(:\/\/)[^\s/?#@:]*:(?!\d+(?:[/?#]|$))\S*@/g, "$1")
+    .replace(/^[^\s/@:]+:[^\s@]*@(?=[^\s@]+:)/, "");
 }
 
 /**
@@ -147,7 +151,7 @@ function withoutCredentials(text: string): string {
  * is none of theirs.
  */
 export function branchPage(remote: string, branch: string): string | undefined {
-  const short = /^(?:[^@/:]+@)?([^@/:]+):(?!\/\/)(.+)$/.exec(remote);
+  const short = /^(?:[^@/]+@)?([^@/:]+):(?!\/\/)(.+)$/.exec(remote);
   const url = URL.parse(short ? `ssh://${short[1]}/${short[2]}` : remote);
   if (!url?.hostname || !branch) return undefined;
   // The port of SSH is not that of the web.
@@ -224,12 +228,20 @@ function checkBashEnv(path: string | undefined): asserts path is string {
         "--select PATH and $(…)",
     );
   }
-  const { state } = Deno.permissions.querySync({ name: "write", path });
-  if (state === "granted") return;
-  throw new UsageError(
-    `Cannot write to "${path}": this run has no right to; add ` +
-      '--allow-write="$BASH_ENV" after deno run',
-  );
+  try {
+    Deno.openSync(path, { append: true, create: true }).close();
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
+}
+
+function cannotWrite(path: string, error: unknown): UsageError {
+  const reason = error instanceof Deno.errors.NotCapable
+    ? 'this run has no right to; add --allow-write="$BASH_ENV" after deno run'
+    : error instanceof Error
+    ? error.message
+    : error;
+  return new UsageError(`Cannot write to "${path}": ${reason}`);
 }
 
 /**
@@ -259,8 +271,7 @@ export function setStepVariables(
   try {
     Deno.writeTextFileSync(bashEnv, text, { append: true });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : error;
-    throw new UsageError(`Cannot write to "${bashEnv}": ${reason}`);
+    throw cannotWrite(bashEnv, error);
   }
 }
 
@@ -306,9 +317,8 @@ export function readShard(
   text: string | undefined,
   variable: ReadVariable = environmentVariable,
 ): Shard {
-  const [index, total] = text === undefined
-    ? ["0", "1"]
-    : text === "auto"
+  if (text === undefined) return { takes: () => true };
+  const [index, total] = text === "auto"
     ? [variable("CIRCLE_NODE_INDEX"), variable("CIRCLE_NODE_TOTAL")]
     : /^(\d+)\/(\d+)$/.exec(text)?.slice(1) ?? [];
   const isNumber = [index, total].every((part) => /^\d{1,6}$/.test(part ?? ""));

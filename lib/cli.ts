@@ -6,44 +6,25 @@
  */
 import { parseArgs } from "jsr:@std/cli@1.0.30/parse-args";
 import { ScriptError, UsageError } from "./errors.ts";
-import { openFile, readTextFile } from "./files.ts";
+import { decodeText, openFile, readTextFile } from "./files.ts";
 import { formatSeconds } from "./answer.ts";
+import {
+  allOptions,
+  type COMMON_OPTIONS,
+  type Option,
+  type OptionsOf,
+  type OptionTable,
+  type SettingsDefaults,
+  toFlag,
+} from "./options.ts";
 import { type Attempt, PortClient } from "./port_client.ts";
 import {
   environmentVariable,
   readSettings,
+  type ReadVariable,
   requireCredentials,
   type Settings,
-  type SettingsDefaults,
 } from "./settings.ts";
-
-/** One option of a script. Its name in camelCase is its flag in kebab-case. */
-export interface Option {
-  /** What it does, in one line. */
-  help: string;
-  /** The name of its value, for example `ID`; without one it is a switch. */
-  value?: string;
-  /** The letter of its short form. */
-  short?: string;
-  /** Whether the script cannot do without. */
-  required?: boolean;
-  /** Whether it may be given again for more. */
-  repeat?: boolean;
-  /** The heading in `--help` that it and those after it stand below. */
-  group?: string;
-}
-
-/** The options of a script by name. */
-export type OptionTable = Readonly<Record<string, Option>>;
-
-/** The options as given, with the types that their table says. */
-export type OptionsOf<Table extends OptionTable> = {
-  readonly [Name in keyof Table]: Table[Name] extends { value: string }
-    ? Table[Name] extends { repeat: true } ? string[]
-    : Table[Name] extends { required: true } ? string
-    : string | undefined
-    : boolean;
-};
 
 /** What a script has to work with. */
 export interface Context<Table extends OptionTable> {
@@ -61,6 +42,8 @@ export interface Context<Table extends OptionTable> {
   printLine(result: unknown): void;
   /** Tells on standard error what was done, unless the run is quiet. */
   say(line: string): void;
+  /** Tells on standard error what went wrong though the run goes on. */
+  warn(line: string): void;
   /** Shows how far it is: on a terminal in one line, else now and then. */
   progress(line: string): void;
   /** Reads a file that the user names, or standard input for `-`. */
@@ -104,6 +87,8 @@ export interface Terminal {
   isInteractive: boolean;
   /** Whether standard error may have colours. */
   hasColours: boolean;
+  /** Reads a setting; from the environment by default. */
+  variable?: ReadVariable;
   /** Shows how far the run is. */
   progress?(line: string): void;
   /** Aborted by SIGINT or SIGTERM, its reason the exit code. */
@@ -111,32 +96,6 @@ export interface Terminal {
   /** The page of this run, to be named when it fails. */
   link?: string | undefined;
 }
-
-/** The options of every script. */
-export const COMMON_OPTIONS = {
-  apiUrl: {
-    group: "Connection",
-    value: "URL",
-    help: "Port's API URL, if it is none of the two regions",
-  },
-  region: { value: "eu|us", help: "Region of the Port account (default eu)" },
-  envFile: {
-    value: "FILE",
-    help: "Read settings from this file (default .env if it is there)",
-  },
-  timeout: {
-    value: "TIME",
-    help: "Longest time for the whole call, retries included (default 2m)",
-  },
-  retries: { value: "N", help: "Further attempts after a failure (default 4)" },
-  softFail: {
-    group: "Output",
-    help: "Turn the exit codes 3 to 6 and 8 into a warning and exit code 0",
-  },
-  quiet: { short: "q", help: "Write nothing but errors to standard error" },
-  verbose: { short: "v", help: "Tell of each request on standard error" },
-  help: { short: "h", help: "Show this text" },
-} as const satisfies OptionTable;
 
 /**
  * Gives a script the types that its option table says.
@@ -228,7 +187,7 @@ export async function execute<Table extends OptionTable>(
   let softFail = false;
   let signals: AbortSignal | undefined;
   try {
-    const table = { ...script.options, ...COMMON_OPTIONS };
+    const table = allOptions(script);
     const { values, operands } = await parseFlags(
       table,
       terminal.args,
@@ -243,21 +202,23 @@ export async function execute<Table extends OptionTable>(
     softFail = common.softFail;
     const settings = await readSettings(
       common,
-      environmentVariable,
+      terminal.variable,
       script.defaults,
     );
+    const port = new PortClient({
+      ...settings,
+      credentials: () => requireCredentials(settings),
+    });
+    port.listen((attempt) => reportAttempt(attempt, common, say, paint));
     await script.run({
       options: values as OptionsOf<Table>,
       operands,
       settings,
-      port: new PortClient({
-        ...settings,
-        credentials: () => requireCredentials(settings),
-        onAttempt: (attempt) => reportAttempt(attempt, common, say, paint),
-      }),
+      port,
       print: (result) => terminal.write(resultText(result, terminal, 2)),
       printLine: (result) => terminal.write(resultText(result, terminal)),
       say: (line) => common.quiet || say(harmless(line)),
+      warn: (line) => say(paint.yellow("warning: ") + harmless(line)),
       progress: (line) => common.quiet || terminal.progress?.(harmless(line)),
       readInput,
       openInput,
@@ -280,9 +241,8 @@ type Palette = Record<"red" | "yellow" | "dim", (text: string) => string>;
 /** The colours are loaded only where they are shown. */
 async function palette(hasColours: boolean): Promise<Palette> {
   const plain = (text: string) => text;
-  return hasColours
-    ? await import("jsr:@std/fmt@1.0.10/colors")
-    : { red: plain, yellow: plain, dim: plain };
+  if (!hasColours) return { red: plain, yellow: plain, dim: plain };
+  return (await import("./colours.ts")).COLOURS;
 }
 
 function reportAttempt(
@@ -348,7 +308,7 @@ async function parseFlags(
   }));
   const taking = options.filter(({ value }) => value !== undefined);
   const unknown: string[] = [];
-  const given: Record<string, unknown> = parseArgs(joinValues(args, options), {
+  const given: Record<string, unknown> = parseArgs(tieValues(args, options), {
     string: taking.map(({ flag }) => flag),
     collect: taking.map(({ flag }) => flag),
     boolean: options.filter((option) => !taking.includes(option))
@@ -365,11 +325,13 @@ async function parseFlags(
   // What stands behind "--" is no flag, and is not asked about.
   const behind = [given._ ?? []].flat().map(String);
   const operands = unknown.filter((arg) => !isFlag(arg)).concat(behind);
-  const [extra] = unknown.filter(isFlag)
-    .concat(operand === undefined ? operands : []);
+  const [extra] = unknown.filter(isFlag);
   if (extra !== undefined) {
     const { explainUnknown } = await import("./help.ts");
     throw new UsageError(explainUnknown(extra, table));
+  }
+  if (operand === undefined && operands.length > 0) {
+    throw new UsageError(`Unexpected argument "${operands[0]}"`);
   }
   const isMissing = operand && !operand.isOptional && operands.length === 0;
   if (isMissing && given.help !== true) {
@@ -382,34 +344,46 @@ async function parseFlags(
 }
 
 /**
- * Ties each value to its flag, `--title x` to `--title=x`: a value may begin
- * with a dash or be empty, and one that is missing is noticed.
+ * Ties each value to its flag, `--title x` and `-tx` to `--title=x`: a value may
+ * begin with a dash, one that is missing is noticed, and a switch takes none.
  */
-function joinValues(args: string[], options: Flagged[]): string[] {
+function tieValues(args: string[], options: Flagged[]): string[] {
   const byFlag = new Map(options.flatMap((option) => [
     [`--${option.flag}`, option],
     ...(option.short ? [[`-${option.short}`, option] as const] : []),
   ]));
-  const joined: string[] = [];
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i] ?? "";
-    const option = byFlag.get(arg.split("=", 1)[0] ?? "");
-    if (option && option.value === undefined && arg.includes("=")) {
-      throw new UsageError(
-        `Cannot use "${arg}": --${option.flag} takes no value`,
-      );
+  const rest = [...args];
+  const tied: string[] = [];
+  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
+    if (arg === "--") return [...tied, arg, ...rest];
+    const { flag, sign, text } = splitFlag(arg);
+    const option = byFlag.get(flag);
+    if (option === undefined) {
+      tied.push(arg);
+    } else if (option.value !== undefined) {
+      const isTied = sign !== "" || text !== "";
+      const value = isTied ? text : rest.shift();
+      const isFlag = !isTied && byFlag.has(value?.split("=", 1)[0] ?? "");
+      if (value === undefined || isFlag) {
+        throw new UsageError(`Missing the value of ${flag} ${option.value}`);
+      }
+      tied.push(`--${option.flag}=${value}`);
+    } else if (sign) {
+      throw new UsageError(`${flag} takes no value`);
+    } else {
+      tied.push(`--${option.flag}=true`);
+      // -qv is -q -v.
+      if (text) rest.unshift(`-${text}`);
     }
-    if (option?.value === undefined || arg.includes("=")) {
-      joined.push(arg);
-      continue;
-    }
-    const value = args[++i];
-    if (value === undefined || byFlag.has(value.split("=", 1)[0] ?? "")) {
-      throw new UsageError(`Missing the value of ${arg} ${option.value}`);
-    }
-    joined.push(`--${option.flag}=${value}`);
   }
-  return joined;
+  return tied;
+}
+
+/** Splits `--flag=text`, `-f=text` and `-ftext`. */
+function splitFlag(arg: string) {
+  const [, flag = arg, sign = "", text = ""] =
+    /^(--[^=]+|-[^-])(=?)(.*)$/s.exec(arg) ?? [];
+  return { flag, sign, text };
 }
 
 function readValue(
@@ -418,6 +392,9 @@ function readValue(
 ): string | string[] | boolean | undefined {
   if (value === undefined) return given[flag] === true;
   const values = [given[flag] ?? []].flat().map(String);
+  if (values.includes("") && !MAY_BE_EMPTY.includes(value)) {
+    throw new UsageError(`The value of --${flag} ${value} is empty`);
+  }
   if (repeat) return values;
   if (values.length > 1) throw new UsageError(`--${flag} is given twice`);
   if (required && values.length === 0 && given.help !== true) {
@@ -426,23 +403,19 @@ function readValue(
   return values[0];
 }
 
-/**
- * Turns the name of an option into its flag.
- *
- * @param name For example `runId`.
- * @returns For example `run-id`.
- */
-export function toFlag(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
+/** The kinds of value that may be empty; an empty id is a variable not set. */
+const MAY_BE_EMPTY = ["TEXT", "VALUE"];
 
 function openInput(path: string): ReadableStream<Uint8Array> {
-  return path === "-" ? Deno.stdin.readable : openFile(path, "the file");
+  if (path !== "-") return openFile(path, "the file");
+  if (!Deno.stdin.readable.locked) return Deno.stdin.readable;
+  throw new UsageError("Cannot read standard input twice: give - once");
 }
 
 async function readInput(path: string): Promise<string> {
   if (path !== "-") return readTextFile(path, "the file");
-  return await new Response(Deno.stdin.readable).text();
+  const bytes = await new Response(openInput(path)).bytes();
+  return decodeText(bytes, "standard input");
 }
 
 /** Escapes in Port's text act on a terminal only; a file gets it as it is. */
@@ -451,10 +424,17 @@ function resultText(
   { isInteractive }: Terminal,
   indent = 0,
 ): string {
-  const text = typeof result === "string"
-    ? result
-    : JSON.stringify(result, null, indent);
+  const text = typeof result === "string" ? result : toJson(result, indent);
   return isInteractive ? text.replace(ACTING, escape) : text;
+}
+
+/** Indenting gives up on deep nesting, which is no reason to fail. */
+function toJson(value: unknown, indent: number): string {
+  try {
+    return JSON.stringify(value, null, indent);
+  } catch {
+    return JSON.stringify(value);
+  }
 }
 
 /** Characters that move a terminal's cursor or reorder its text. */

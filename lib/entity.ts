@@ -88,9 +88,39 @@ function check(what: string, identifier: string, form: RegExp, most: number) {
   if (!form.test(identifier)) {
     throw new UsageError(
       `Cannot use the ${what} identifier "${identifier}": it must match ` +
-        `${form.source} (no spaces, no %, not . or ..)`,
+        `${form.source} (no spaces, no %)`,
     );
   }
+}
+
+/**
+ * Takes an entity in the shape that Port documents, `blueprint` allowed in it.
+ *
+ * @param file The entity.
+ * @param blueprint Identifier of its blueprint, where the entity names none.
+ * @returns The blueprint, and the entity in the form that Port takes.
+ * @throws {UsageError} When there is no blueprint, or an identifier breaks
+ * Port's rules.
+ */
+export function readEntity(
+  file: JsonObject,
+  blueprint: string | undefined,
+): { blueprint: string; entity: Entity } {
+  const { blueprint: own = blueprint, ...entity } = file;
+  if (typeof own !== "string") {
+    throw new UsageError(
+      'Cannot tell the blueprint: give --blueprint ID, or "blueprint" in the file',
+    );
+  }
+  checkBlueprintIdentifier(own);
+  for (const member of ["properties", "relations"]) {
+    if (entity[member] === undefined || isJsonObject(entity[member])) continue;
+    throw new UsageError(
+      `Cannot use the entity: "${member}" must be a JSON object`,
+    );
+  }
+  checkIdentifierIn(entity);
+  return { blueprint: own, entity };
 }
 
 /**
@@ -106,23 +136,18 @@ export function buildEntity(
   flags: EntityFlags,
   file: JsonObject = {},
 ): { blueprint: string; entity: Entity } {
-  const { blueprint: fileBlueprint, ...base } = file;
-  const blueprint = flags.blueprint ?? fileBlueprint;
-  if (typeof blueprint !== "string") {
-    throw new UsageError(
-      'Cannot tell the blueprint: give --blueprint ID, or "blueprint" in the file',
-    );
-  }
-  checkBlueprintIdentifier(blueprint);
-  const entity: Entity = { ...base };
-  if (flags.identifier !== undefined) entity.identifier = flags.identifier;
-  if (flags.title !== undefined) entity.title = flags.title;
-  if (flags.icon !== undefined) entity.icon = flags.icon;
-  if (flags.team.length > 0) entity.team = flags.team;
-  assign(entity, "properties", namedValues("property", flags));
-  assign(entity, "relations", namedValues("relation", flags));
-  checkIdentifierIn(entity);
-  return { blueprint, entity };
+  const { blueprint, identifier, title, icon, team } = flags;
+  const built = readEntity({
+    ...file,
+    ...(blueprint !== undefined && { blueprint }),
+    ...(identifier !== undefined && { identifier }),
+    ...(title !== undefined && { title }),
+    ...(icon !== undefined && { icon }),
+    ...(team.length > 0 && { team }),
+  }, undefined);
+  assign(built.entity, "properties", namedValues("property", flags));
+  assign(built.entity, "relations", namedValues("relation", flags));
+  return built;
 }
 
 /** A search query may stand for the identifier, so only text is checked. */
@@ -141,14 +166,8 @@ function assign(
   member: "properties" | "relations",
   values: Map<string, Json>,
 ): void {
-  const base = entity[member];
-  if (base !== undefined && !isJsonObject(base)) {
-    throw new UsageError(
-      `Cannot use the entity: "${member}" must be a JSON object`,
-    );
-  }
-  if (base === undefined && values.size === 0) return;
-  entity[member] = { ...base, ...Object.fromEntries(values) };
+  if (values.size === 0) return;
+  entity[member] = { ...entity[member], ...Object.fromEntries(values) };
 }
 
 /** Reads `--properties` and all `--property`, or the same of relations. */
@@ -157,7 +176,8 @@ function namedValues(
   flags: EntityFlags,
 ): Map<string, Json> {
   const many = flag === "property" ? "properties" : "relations";
-  const whole = parseJsonObject(flags[many] ?? "{}", `--${many}`);
+  const text = flags[many];
+  const whole = text === undefined ? {} : parseJsonObject(text, `--${many}`);
   const values = new Map(Object.entries(whole));
   for (const text of flags[flag]) {
     const [name, value] = parseAssignment(text, flag);
@@ -176,7 +196,7 @@ function namedValues(
  * a build number such as `007` keeps its zeros.
  */
 function parseAssignment(text: string, flag: string): [string, Json] {
-  const parts = /^([^=]+?)(:?=)(.*)$/s.exec(text);
+  const parts = /^(?!:=)([^=]+?)(:?=)(.*)$/s.exec(text);
   if (parts === null) {
     throw new UsageError(
       `Cannot read --${flag} "${text}": write name=text or name:=json`,
@@ -231,7 +251,7 @@ export type Found =
 export function valueAt(root: unknown, path: string[]): Found {
   let value = root;
   for (const [depth, name] of path.entries()) {
-    if (!isContainer(value) || !Object.hasOwn(value, name)) {
+    if (!isContainer(value) || !hasName(value, name)) {
       const names = isContainer(value) ? Object.keys(value) : [];
       const way = path.slice(0, depth);
       return {
@@ -256,6 +276,11 @@ export function missingPath(path: string, paths: string[]): NotFoundError {
     `Cannot find "${path}" in the entity: there is ` +
       (paths.join(", ") || "nothing"),
   );
+}
+
+/** Of an array, only what stands in it. */
+function hasName(value: object, name: string): boolean {
+  return Object.keys(value).includes(name);
 }
 
 function isContainer(value: unknown): value is object {

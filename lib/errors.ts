@@ -5,22 +5,9 @@
  * @module
  */
 
-/** What each exit code means: the one list that `--help` and README show. */
-export const EXIT_CODES: Readonly<Record<number, string>> = {
-  0: "done",
-  1: "a bug here: unexpected error",
-  2: "bad usage or bad input; nothing was sent",
-  3: "no credentials, or Port refused them or their rights (401, 403)",
-  4: "blueprint, entity or path not found (404)",
-  5: "Port rejected the content (400, 409, 413, 422)",
-  6: "Port could not be reached or kept failing (network, timeout, 408, 429, 5xx)",
-  7: "an expectation did not hold (--expect, --wait)",
-  8: "some of many failed (bulk)",
-};
-
 /** An error that is explained to the user and ends the run with its exit code. */
 export abstract class ScriptError extends Error {
-  /** The exit code of a run that this error ends, see {@linkcode EXIT_CODES}. */
+  /** The exit code of a run that this error ends, see `help.ts`. */
   abstract readonly exitCode: number;
   /** Lines that stand before the message, for example one for each value. */
   readonly details: readonly string[] = [];
@@ -31,6 +18,9 @@ export class UsageError extends ScriptError {
   /** Ends the run with exit code 2. */
   override readonly exitCode = 2;
 }
+
+/** A body is larger than Port takes; a part of it may get in. */
+export class TooLargeError extends UsageError {}
 
 /** No credentials, or Port refused them or their rights (401, 403). */
 export class AccessError extends ScriptError {
@@ -76,14 +66,4 @@ export class ExpectationError extends ScriptError {
 export class PartialError extends ScriptError {
   /** Ends the run with exit code 8. */
   override readonly exitCode = 8;
-
-  /**
-   * Makes the error.
-   *
-   * @param message How many failed, in one line.
-   * @param details A line for each of them that is worth showing.
-   */
-  constructor(message: string, override readonly details: readonly string[]) {
-    super(message);
-  }
 }

@@ -15,11 +15,26 @@ import { UsageError } from "./errors.ts";
  */
 export function readTextFile(path: string, source: string): string {
   try {
-    return Deno.readTextFileSync(path);
+    return decodeText(Deno.readFileSync(path), `${source} "${path}"`);
   } catch (error) {
-    throw new UsageError(
-      `Cannot read ${source} "${path}": ${reasonOf(error, path)}`,
-    );
+    if (error instanceof UsageError) throw error;
+    throw cannotRead(path, source, error);
+  }
+}
+
+/**
+ * Decodes text. A letter that is lost in silence would be a wrong value in Port.
+ *
+ * @param bytes The text in UTF-8.
+ * @param source What to call it in an error.
+ * @returns The text, without a byte order mark.
+ * @throws {UsageError} When it is not UTF-8.
+ */
+export function decodeText(bytes: BufferSource, source: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new UsageError(`Cannot read ${source}: it is not UTF-8`);
   }
 }
 
@@ -40,18 +55,58 @@ export function openFile(
     if (!file.statSync().isDirectory) return file.readable;
     file.close();
   } catch (error) {
-    throw new UsageError(
-      `Cannot read ${source} "${path}": ${reasonOf(error, path)}`,
-    );
+    throw cannotRead(path, source, error);
   }
   throw new UsageError(`Cannot read ${source} "${path}": it is a folder`);
 }
 
-function reasonOf(error: unknown, path: string): string {
+function cannotRead(path: string, source: string, error: unknown): UsageError {
+  const reason = reasonOf(error, `--allow-read="${path}"`);
+  return new UsageError(`Cannot read ${source} "${path}": ${reason}`);
+}
+
+/** A text file that is being written. */
+export interface TextFile {
+  /** Writes to its end. */
+  write(text: string): void;
+  /** Ends the writing. */
+  close(): void;
+}
+
+/**
+ * Makes a text file, and its folder where there is none; what the file held is
+ * lost.
+ *
+ * @param path Its path.
+ * @returns The file.
+ * @throws {UsageError} When it cannot be written, saying what to do.
+ */
+export function createTextFile(path: string): TextFile {
+  try {
+    const [folder] = /^.+(?=\/)/s.exec(path) ?? [];
+    if (folder !== undefined) Deno.mkdirSync(folder, { recursive: true });
+    const file = Deno.createSync(path);
+    return {
+      write: (text) => writeAll(file, new TextEncoder().encode(text)),
+      close: () => file.close(),
+    };
+  } catch (error) {
+    throw new UsageError(
+      `Cannot write "${path}": ${reasonOf(error, `--allow-write="${path}"`)}`,
+    );
+  }
+}
+
+/** One write may take a part only. */
+function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+}
+
+function reasonOf(error: unknown, right: string): string {
   if (error instanceof Deno.errors.NotFound) return "there is no such file";
   if (error instanceof Deno.errors.IsADirectory) return "it is a folder";
   if (error instanceof Deno.errors.NotCapable) {
-    return `this run has no right to: add --allow-read="${path}" after deno run`;
+    return `this run has no right to: add ${right} after deno run`;
   }
   return error instanceof Error ? error.message : String(error);
 }

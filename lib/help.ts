@@ -4,15 +4,36 @@
  *
  * @module
  */
+import type { Script } from "./cli.ts";
 import {
-  COMMON_OPTIONS,
+  allOptions,
   type Option,
   type OptionTable,
-  type Script,
   toFlag,
-} from "./cli.ts";
-import { EXIT_CODES } from "./errors.ts";
-import { ENVIRONMENT } from "./settings.ts";
+} from "./options.ts";
+
+/** The environment variables that every script reads, for help and README. */
+export const ENVIRONMENT: Readonly<Record<string, string>> = {
+  PORT_CLIENT_ID: "client id of the Port credentials (required)",
+  PORT_CLIENT_SECRET: "client secret of the Port credentials (required)",
+  PORT_API_URL: "as --api-url; API_URL is read when it is not set",
+  PORT_REGION: "as --region",
+  PORT_TIMEOUT: "as --timeout",
+  PORT_RETRIES: "as --retries",
+};
+
+/** What each exit code means: the one list that `--help` and README show. */
+export const EXIT_CODES: Readonly<Record<number, string>> = {
+  0: "done",
+  1: "a bug here: unexpected error",
+  2: "bad usage or bad input; nothing was sent",
+  3: "no credentials, or Port refused them or their rights (401, 403)",
+  4: "blueprint, entity or path not found (404)",
+  5: "Port rejected the content (400, 409, 413, 422)",
+  6: "Port could not be reached or kept failing (network, timeout, 408, 429, 5xx)",
+  7: "an expectation did not hold (--expect, --wait)",
+  8: "some of many failed (bulk)",
+};
 
 /**
  * Makes the text of `--help` from the option table.
@@ -23,7 +44,7 @@ import { ENVIRONMENT } from "./settings.ts";
 export function helpText<Table extends OptionTable>(
   script: Script<Table>,
 ): string {
-  const groups = optionGroups({ ...script.options, ...COMMON_OPTIONS });
+  const groups = optionGroups(allOptions(script));
   const { operand } = script;
   return [
     script.summary,
@@ -90,14 +111,13 @@ function align(rows: [string, string][]): string[] {
 }
 
 /**
- * Says what is wrong with an argument that no option takes.
+ * Says what is wrong with a flag that no option has.
  *
- * @param arg The argument.
+ * @param arg The flag, with its value where that is tied to it.
  * @param table The options that there are.
  * @returns One line, with the nearest flag if one is near.
  */
 export function explainUnknown(arg: string, table: OptionTable): string {
-  if (!arg.startsWith("-")) return `Unexpected argument "${arg}"`;
   const [typed = ""] = arg.split("=", 1);
   const flags = Object.keys(table).map((name) => `--${toFlag(name)}`);
   const [nearest] = flags

@@ -25,15 +25,14 @@ export type JsonObject = { [name: string]: Json };
  * `entity file "entity.json"`.
  * @returns The value.
  * @throws {UsageError} Naming line, column and offending text when it does not
- * parse.
+ * parse, or would lose something: of a name that is given twice, and of a
+ * number too large.
  */
 export function parseJson(text: string, source: string): Json {
   const json = text.replace(/^\uFEFF/, "");
-  try {
-    return JSON.parse(json);
-  } catch {
-    throw new UsageError(`Cannot read ${source}: ${describeFault(json)}`);
-  }
+  const fault = findFault(json);
+  if (fault === undefined) return JSON.parse(json);
+  throw new UsageError(`Cannot read ${source}: ${fault}`);
 }
 
 /**
@@ -62,6 +61,19 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/**
+ * Counts the bytes of a text in UTF-8.
+ *
+ * @param text The text.
+ * @returns How many there are.
+ */
+export function byteLength(text: string): number {
+  // Most text is ASCII, where nothing has to be encoded.
+  // deno-lint-ignore no-control-regex
+  const isAscii = /^[\x00-\x7f]*$/.test(text);
+  return isAscii ? text.length : new TextEncoder().encode(text).length;
+}
+
 /** The tokens of JSON (RFC 8259), as sticky patterns. */
 const SPACE = /[ \t\n\r]*/y;
 const KEY =
@@ -71,60 +83,80 @@ const SCALAR = new RegExp(
     .source,
   "uy",
 );
-const MARK = {
-  "[": /\[/y,
-  "]": /\]/y,
-  "{": /\{/y,
-  "}": /\}/y,
-  ":": /:/y,
-  ",": /,/y,
-};
-
-/** Says where the text stops to be JSON, and shows what stands there. */
-function describeFault(json: string): string {
-  const offset = faultOffset(json);
-  const before = json.slice(0, offset).split("\n");
-  const column = (before.at(-1) ?? "").length + 1;
-  const offending = json.slice(offset).split(/[\r\n]/, 1)[0]?.slice(0, 20)
-    .trim();
-  const what = offending
-    ? `${JSON.stringify(offending)} is not valid JSON here`
-    : "the JSON ends too early";
-  return `line ${before.length}, column ${column}: ${what}`;
-}
-
 /**
- * Finds the first character that cannot stand where it stands. `JSON.parse()`
- * names the place in some of its messages only. A stack of its own instead of
- * recursion, so that deep nesting cannot exhaust the real one.
+ * Finds the first character that cannot stand where it stands, and what
+ * `JSON.parse()` would lose without a word: a name that is given twice, a number
+ * too large. A stack of its own instead of recursion, so that deep nesting
+ * cannot exhaust the real one.
+ *
+ * @returns What is wrong and where; `undefined` when nothing is.
  */
-function faultOffset(json: string): number {
+function findFault(json: string): string | undefined {
+  let start = 0;
   let at = 0;
   const take = (pattern: RegExp): boolean => {
     pattern.lastIndex = at;
     if (!pattern.test(json)) return false;
+    start = at;
     at = pattern.lastIndex;
     return true;
   };
   const next = (pattern: RegExp): boolean => take(SPACE) && take(pattern);
-  const open: ("]" | "}")[] = [];
+  const nextIs = (mark: string): boolean => {
+    take(SPACE);
+    if (json[at] !== mark) return false;
+    at++;
+    return true;
+  };
+  const token = () => json.slice(start, at);
+  const lost = (why: string) =>
+    placeOf(json, start) + `${token().slice(0, 40)} ${why}`;
+  const invalid = () => {
+    const text = json.slice(at).split(/[\r\n]/, 1)[0]?.slice(0, 20).trim();
+    return placeOf(json, at) +
+      (text
+        ? `${JSON.stringify(text)} is not valid JSON here`
+        : "the JSON ends too early");
+  };
+  /** What is open: the names of an object, nothing of an array. */
+  const open: (Set<string> | undefined)[] = [];
   for (;;) {
-    if (open.at(-1) === "}" && !(next(KEY) && next(MARK[":"]))) return at;
-    const close = next(MARK["["]) ? "]" : next(MARK["{"]) ? "}" : undefined;
-    if (close === undefined && !next(SCALAR)) return at;
-    if (close !== undefined) {
-      open.push(close);
-      if (!next(MARK[close])) continue;
-      open.pop();
+    const names = open.at(-1);
+    if (names) {
+      if (!next(KEY)) return invalid();
+      const name = JSON.parse(token());
+      if (names.has(name)) return lost("is given twice");
+      names.add(name);
+      if (!nextIs(":")) return invalid();
     }
-    for (let last = open.at(-1); last && next(MARK[last]); last = open.at(-1)) {
-      open.pop();
+    const close = nextIs("[") ? "]" : nextIs("{") ? "}" : undefined;
+    if (close === undefined) {
+      if (!next(SCALAR)) return invalid();
+      if (isTooLarge(token())) return lost("is too large");
+    } else if (!nextIs(close)) {
+      open.push(close === "}" ? new Set() : undefined);
+      continue;
     }
-    if (open.length === 0 || !next(MARK[","])) {
-      take(SPACE);
-      return at;
-    }
+    while (open.length > 0 && nextIs(open.at(-1) ? "}" : "]")) open.pop();
+    if (open.length > 0 && nextIs(",")) continue;
+    take(SPACE);
+    return open.length === 0 && at === json.length ? undefined : invalid();
   }
+}
+
+/** A number that would arrive as another one, or as none. */
+function isTooLarge(scalar: string): boolean {
+  if (!/^-?\d/.test(scalar)) return false;
+  const number = Number(scalar);
+  if (!Number.isFinite(number)) return true;
+  return /^-?\d+$/.test(scalar) && String(number) !== scalar &&
+    BigInt(scalar) !== BigInt(number);
+}
+
+function placeOf(json: string, offset: number): string {
+  const before = json.slice(0, offset).split("\n");
+  const column = (before.at(-1) ?? "").length + 1;
+  return `line ${before.length}, column ${column}: `;
 }
 
 /**

@@ -1,10 +1,9 @@
 /**
- * Port's API: the token, requests that survive a bad day, and one method for
- * each operation. The only file that calls `fetch`.
+ * Talks to Port: the token, requests that survive a bad day, and what to say
+ * when they do not. The only file that calls `fetch`.
  *
  * @module
  */
-import type { Entity } from "./entity.ts";
 import {
   type Answer,
   describe,
@@ -13,29 +12,36 @@ import {
   readAnswer,
   type Silence,
   silenceFor,
+  type Tried,
 } from "./answer.ts";
-import { UnreachableError, UsageError } from "./errors.ts";
-import { isJsonObject, type JsonObject } from "./json.ts";
 import {
-  blueprintRequest,
-  bulkDeleteRequest,
-  bulkUpsertRequest,
-  createRunRequest,
-  type Credentials,
-  type DeleteOptions,
-  deleteRequest,
-  type GetOptions,
-  getRequest,
-  loginRequest,
-  type PortRequest,
-  runLogRequest,
-  runRequest,
-  type Search,
-  searchRequest,
-  type UpsertOptions,
-  upsertRequest,
-} from "./requests.ts";
+  ScriptError,
+  TooLargeError,
+  UnreachableError,
+  UsageError,
+} from "./errors.ts";
+import { byteLength, isJsonObject, type JsonObject } from "./json.ts";
 import { isWorthRetrying, retryDelay } from "./retry.ts";
+
+/** What Port gives out a token for. */
+export interface Credentials {
+  /** Client id. */
+  clientId: string;
+  /** Client secret. */
+  clientSecret: string;
+}
+
+/** A request, ready to be sent. */
+export interface PortRequest extends Tried {
+  /** The HTTP method. */
+  method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
+  /** Path and query, beginning with `/v1`. */
+  path: string;
+  /** The JSON text to send. */
+  body?: string;
+  /** Whether a repeat, though it does no harm, is answered otherwise. */
+  isDeletion?: boolean;
+}
 
 /** What a {@linkcode PortClient} needs to know. */
 export interface PortClientOptions {
@@ -61,8 +67,6 @@ export interface PortClientOptions {
    * @default {4}
    */
   retries?: number;
-  /** Called after each attempt, for progress. */
-  onAttempt?: (attempt: Attempt) => void;
   /** Sends one request; given by tests. */
   fetch?: typeof globalThis.fetch;
   /** The present time in milliseconds since 1970; given by tests. */
@@ -91,12 +95,10 @@ export interface Attempt {
   headers?: Headers;
 }
 
-/** What became of the entities of one bulk request. */
-export interface BulkAnswer {
-  /** Those that got in, each with its index in the request. */
-  entities: { index: number; created: boolean }[];
-  /** Those that did not. */
-  errors: { index: number; statusCode: number; message: string }[];
+/** An answer, and what may have happened before it came. */
+export interface SentAnswer extends Answer {
+  /** Whether Port may have acted on an attempt before. */
+  isRepeat: boolean;
 }
 
 /** Talks to Port. One token serves all its calls. */
@@ -107,6 +109,8 @@ export class PortClient {
   readonly #listeners: ((attempt: Attempt) => void)[] = [];
   #token: Promise<string> | undefined;
   #renewAt = Infinity;
+  #end = Infinity;
+  #shared = { signal: AbortSignal.abort(), end: -Infinity };
 
   /**
    * Makes a client; nothing is sent before the first call.
@@ -118,7 +122,6 @@ export class PortClient {
       timeout: 120_000,
       attemptTimeout: 30_000,
       retries: 4,
-      onAttempt: () => {},
       fetch: globalThis.fetch,
       now: Date.now,
       sleep: (milliseconds) =>
@@ -138,256 +141,63 @@ export class PortClient {
   }
 
   /**
-   * Creates an entity or updates the one that is there.
+   * Lets no call go on past a time.
    *
-   * @param blueprint Identifier of the blueprint.
-   * @param entity The entity.
-   * @param options How to treat what is there.
-   * @returns The entity as Port holds it now.
-   * @throws {ScriptError} Telling what Port or the network had against it.
+   * @param end The time, in milliseconds since 1970.
    */
-  async upsertEntity(
-    blueprint: string,
-    entity: Entity,
-    options: UpsertOptions = {},
-  ): Promise<JsonObject> {
-    const request = upsertRequest(blueprint, entity, options);
-    return await this.#part("entity", request);
+  endBy(end: number): void {
+    this.#end = end;
+  }
+
+  /** Fetches the token now, so that the first request need not wait for it. */
+  logInAhead(): void {
+    // Why it fails is told to the first request.
+    this.#accessToken(this.#deadline()).catch(() => {});
+  }
+
+  #deadline(): number {
+    const { now, timeout } = this.#options;
+    return Math.min(now() + timeout, this.#end);
   }
 
   /**
-   * Reads an entity.
+   * Sends a request and takes one member out of Port's answer.
    *
-   * @param blueprint Identifier of the blueprint.
-   * @param identifier Identifier of the entity.
-   * @param options Which part of it.
-   * @returns The entity.
+   * @param name Name of the member.
+   * @param request The request.
+   * @returns The member.
    * @throws {ScriptError} Telling what Port or the network had against it.
    */
-  async getEntity(
-    blueprint: string,
-    identifier: string,
-    options: GetOptions = {},
-  ): Promise<JsonObject> {
-    const request = getRequest(blueprint, identifier, options);
-    return await this.#part("entity", request);
-  }
-
-  /**
-   * Reads a blueprint.
-   *
-   * @param identifier Identifier of the blueprint.
-   * @returns The blueprint.
-   * @throws {ScriptError} Telling what Port or the network had against it.
-   */
-  async getBlueprint(identifier: string): Promise<JsonObject> {
-    const request = blueprintRequest("get", "GET", identifier);
-    return await this.#part("blueprint", request);
-  }
-
-  /**
-   * Creates a blueprint.
-   *
-   * @param identifier Identifier of the blueprint.
-   * @param blueprint The blueprint.
-   * @returns The blueprint as Port holds it now.
-   * @throws {ScriptError} Telling what Port or the network had against it.
-   */
-  async createBlueprint(
-    identifier: string,
-    blueprint: JsonObject,
-  ): Promise<JsonObject> {
-    return await this.#part("blueprint", {
-      ...blueprintRequest("create", "POST", identifier, blueprint),
-      path: "/v1/blueprints",
-      // The second time Port would say that it is there already.
-      idempotent: false,
-    });
-  }
-
-  /**
-   * Changes a blueprint.
-   *
-   * @param identifier Identifier of the blueprint.
-   * @param change The members to set; each replaces the one that is there.
-   * @returns The blueprint as Port holds it now.
-   * @throws {ScriptError} Telling what Port or the network had against it.
-   */
-  async updateBlueprint(
-    identifier: string,
-    change: JsonObject,
-  ): Promise<JsonObject> {
-    const request = blueprintRequest("update", "PATCH", identifier, change);
-    return await this.#part("blueprint", request);
-  }
-
-  /**
-   * Replaces a blueprint: what is not named is lost.
-   *
-   * @param identifier Identifier of the blueprint.
-   * @param blueprint The blueprint.
-   * @returns The blueprint as Port holds it now.
-   * @throws {ScriptError} Telling what Port or the network had against it.
-   */
-  async replaceBlueprint(
-    identifier: string,
-    blueprint: JsonObject,
-  ): Promise<JsonObject> {
-    const request = blueprintRequest("replace", "PUT", identifier, blueprint);
-    return await this.#part("blueprint", request);
-  }
-
-  /**
-   * Creates or updates many entities of one blueprint.
-   *
-   * @param blueprint Identifier of the blueprint.
-   * @param entities At most 20.
-   * @param options How to treat what is there.
-   * @returns What became of each.
-   * @throws {ScriptError} Telling what Port or the network had against all.
-   */
-  async bulkUpsert(
-    blueprint: string,
-    entities: Entity[],
-    options: UpsertOptions = {},
-  ): Promise<BulkAnswer> {
-    const request = bulkUpsertRequest(blueprint, entities, options);
-    const body = (await this.#call(request)).body as Partial<BulkAnswer> | null;
-    if (Array.isArray(body?.entities) && Array.isArray(body.errors)) {
-      return { entities: body.entities, errors: body.errors };
-    }
-    throw unusable(request, "no entities");
-  }
-
-  /**
-   * Deletes an entity.
-   *
-   * @param blueprint Identifier of the blueprint.
-   * @param identifier Identifier of the entity.
-   * @param options What goes with it.
-   * @throws {ScriptError} Telling what Port or the network had against it.
-   */
-  async deleteEntity(
-    blueprint: string,
-    identifier: string,
-    options: DeleteOptions = {},
-  ): Promise<void> {
-    await this.#call(deleteRequest(blueprint, identifier, options));
-  }
-
-  /**
-   * Deletes many entities of one blueprint.
-   *
-   * @param blueprint Identifier of the blueprint.
-   * @param identifiers At most 100.
-   * @param options What goes with them.
-   * @returns The identifiers of those that were deleted.
-   * @throws {ScriptError} Telling what Port or the network had against it.
-   */
-  async bulkDelete(
-    blueprint: string,
-    identifiers: string[],
-    options: DeleteOptions = {},
-  ): Promise<string[]> {
-    const request = bulkDeleteRequest(blueprint, identifiers, options);
-    const { body } = await this.#call(request);
-    const deleted = isJsonObject(body) ? body.deletedEntities : undefined;
-    if (Array.isArray(deleted)) return deleted.map(String);
-    throw unusable(request, "no identifiers");
-  }
-
-  /**
-   * Searches for entities, page after page.
-   *
-   * @param search What to look for.
-   * @returns The entities.
-   * @throws {ScriptError} Telling what Port or the network had against it.
-   */
-  async *searchEntities(search: Search): AsyncGenerator<JsonObject> {
-    let from: string | undefined;
-    do {
-      const request = searchRequest({ ...search, from });
-      const { body } = await this.#call(request);
-      const { entities, next } = isJsonObject(body) ? body : {};
-      if (!Array.isArray(entities)) throw unusable(request, "no entities");
-      yield* entities.filter(isJsonObject);
-      from = typeof next === "string" && next !== from ? next : undefined;
-    } while (from !== undefined);
-  }
-
-  /**
-   * Starts a self-service action.
-   *
-   * @param action Identifier of the action.
-   * @param input What the action asks for, and the entity that it is about.
-   * @param runAs The e-mail address of the user to run it as.
-   * @returns The run.
-   * @throws {ScriptError} Telling what Port or the network had against it.
-   */
-  async createRun(
-    action: string,
-    input: JsonObject,
-    runAs?: string,
-  ): Promise<JsonObject> {
-    return await this.#part("run", createRunRequest(action, input, runAs));
-  }
-
-  /**
-   * Reads an action run, or changes it.
-   *
-   * @param id Id of the run.
-   * @param change What to change; nothing reads it.
-   * @returns The run.
-   * @throws {ScriptError} Telling what Port or the network had against it.
-   */
-  async run(id: string, change?: JsonObject): Promise<JsonObject> {
-    return await this.#part("run", runRequest(id, change));
-  }
-
-  /**
-   * Adds to the log of an action run.
-   *
-   * @param id Id of the run.
-   * @param message What to add.
-   * @throws {ScriptError} Telling what Port or the network had against it.
-   */
-  async addRunLog(id: string, message: string): Promise<void> {
-    await this.#call(runLogRequest(id, { message }));
-  }
-
-  /**
-   * Reads the log of an action run.
-   *
-   * @param id Id of the run.
-   * @param offset How many messages to pass over.
-   * @returns At most 50 messages.
-   * @throws {ScriptError} Telling what Port or the network had against it.
-   */
-  async readRunLog(id: string, offset: number): Promise<string[]> {
-    const request = runLogRequest(id, { offset });
-    const { body } = await this.#call(request);
-    const logs = isJsonObject(body) ? body.runLogs : undefined;
-    if (!Array.isArray(logs)) throw unusable(request, "no log");
-    return logs.filter(isJsonObject).map(({ message }) => String(message));
-  }
-
-  /** Sends a request and takes one member out of Port's answer. */
-  async #part(name: string, request: PortRequest): Promise<JsonObject> {
-    const { body } = await this.#call(request);
+  async part(name: string, request: PortRequest): Promise<JsonObject> {
+    const { body } = await this.send(request);
     const part = isJsonObject(body) ? body[name] : undefined;
     if (isJsonObject(part)) return part;
     throw unusable(request, `no ${name}`);
   }
 
-  /** A token can be revoked before its time: a 401 is worth a new one, once. */
-  async #call(request: PortRequest): Promise<Answer> {
-    const deadline = this.#options.now() + this.#options.timeout;
+  /**
+   * Sends a request, and the token with it; a token can be revoked before its
+   * time, so that a 401 is worth a new one, once.
+   *
+   * @param request The request.
+   * @returns Port's answer, a success.
+   * @throws {ScriptError} Telling what Port or the network had against it.
+   */
+  async send(request: PortRequest): Promise<SentAnswer> {
+    const deadline = this.#deadline();
     const token = this.#accessToken(deadline);
-    const answer = await this.#send(request, deadline, await token);
+    const answer = await this.#sendUntilAnswered(
+      request,
+      deadline,
+      await token,
+    );
     if (answer.status !== 401) return this.#accept(request, answer);
     if (this.#token === token) this.#token = undefined;
     const renewed = await this.#accessToken(deadline);
-    return this.#accept(request, await this.#send(request, deadline, renewed));
+    return this.#accept(
+      request,
+      await this.#sendUntilAnswered(request, deadline, renewed),
+    );
   }
 
   /** All calls that need a token at the same time wait for the same one. */
@@ -405,10 +215,11 @@ export class PortClient {
     const credentials = this.#options.credentials();
     this.#secrets.push(credentials.clientSecret);
     const request = loginRequest(credentials);
-    const answer = this.#accept(request, await this.#send(request, deadline));
-    const { accessToken, expiresIn } = isJsonObject(answer.body)
-      ? answer.body
-      : {};
+    const answer = await this.#sendUntilAnswered(request, deadline);
+    // Every Port has this route, so that it is another server.
+    if (answer.status === 404) throw unusable(request, "404 and no token");
+    const { body } = this.#accept(request, answer);
+    const { accessToken, expiresIn } = isJsonObject(body) ? body : {};
     // A header takes no other characters, and its error would show the token.
     if (typeof accessToken !== "string" || !/^[!-~]+$/.test(accessToken)) {
       throw unusable(request, "no token");
@@ -422,16 +233,16 @@ export class PortClient {
   }
 
   /** Sends until there is an answer that another attempt would not change. */
-  async #send(
+  async #sendUntilAnswered(
     request: PortRequest,
     deadline: number,
     token?: string,
-  ): Promise<Answer> {
+  ): Promise<SentAnswer> {
     const { now, random, sleep, retries } = this.#options;
-    const onAttempt = (attempt: Attempt) => {
-      this.#options.onAttempt(attempt);
+    const tell = (attempt: Attempt) => {
       for (const listener of this.#listeners) listener(attempt);
     };
+    let isRepeat = false;
     for (let attempt = 1;; attempt++) {
       const start = now();
       const outcome = await this.#attempt(request, deadline - start, token);
@@ -448,12 +259,15 @@ export class PortClient {
       const wait = retryDelay(outcome, attempt, end, random());
       const passing = isWorthRetrying(outcome, request.idempotent);
       if (passing && attempt <= retries && end + wait < deadline) {
-        onAttempt({ ...report, retryIn: wait });
+        isRepeat ||= !isWorthRetrying(outcome, false);
+        tell({ ...report, retryIn: wait });
         await sleep(wait);
         continue;
       }
-      onAttempt(report);
-      if (!passing && outcome.kind === "answered") return outcome;
+      tell(report);
+      if (!passing && outcome.kind === "answered") {
+        return { ...outcome, isRepeat };
+      }
       const last = !passing
         ? ""
         : attempt > retries
@@ -474,7 +288,8 @@ export class PortClient {
     const timeout = Math.max(0, Math.min(attemptTimeout, remaining));
     // On a connection that was used before, Deno itself repeats a request that
     // got no answer, whatever its method; on one of its own it does not.
-    const client = request.idempotent ? undefined : Deno.createHttpClient({});
+    const isAlone = !request.idempotent || request.isDeletion;
+    const client = isAlone ? Deno.createHttpClient({}) : undefined;
     try {
       const response = await fetch(apiUrl + request.path, {
         method: request.method,
@@ -487,11 +302,12 @@ export class PortClient {
         body: request.body ?? null,
         // The token must not follow a redirect to another host.
         redirect: "manual",
-        signal: AbortSignal.timeout(timeout),
+        signal: this.#endAfter(timeout),
         ...(client && { client }),
       });
-      return readAnswer(response, await response.text());
+      return readAnswer(response, await readText(request, response));
     } catch (error) {
+      if (error instanceof ScriptError) throw error;
       if (error instanceof Deno.errors.NotCapable) throw notAllowed(apiUrl);
       return silenceFor(error, timeout);
     } finally {
@@ -499,8 +315,26 @@ export class PortClient {
     }
   }
 
-  #accept(request: PortRequest, answer: Answer): Answer {
+  /**
+   * Gives a signal for the end of an attempt. Those that begin at nearly the
+   * same time share one, since it lasts longer than most of them: thousands would
+   * fill the memory. (`setTimeout()` could be cleared, but loads for longer than
+   * a request takes.)
+   */
+  #endAfter(timeout: number): AbortSignal {
+    const end = this.#options.now() + timeout;
+    const early = end - this.#shared.end;
+    if (early < 0 || early > timeout / 50) {
+      this.#shared = { signal: AbortSignal.timeout(timeout), end };
+    }
+    return this.#shared.signal;
+  }
+
+  #accept(request: PortRequest, answer: SentAnswer): SentAnswer {
     if (answer.status >= 200 && answer.status < 300) return answer;
+    // The attempt before, whose answer was lost, has deleted it.
+    const isGone = request.isDeletion && answer.status === 404;
+    if (isGone && answer.isRepeat) return answer;
     throw errorFor(request, answer, this.#describe(answer));
   }
 
@@ -513,15 +347,79 @@ export class PortClient {
   }
 }
 
+/** The largest answer that is read, in bytes; text can hold twice that. */
+const MAX_ANSWER = 256 * 1024 * 1024;
+
+/** Reads a body, but not without end; at once where its length is true. */
+async function readText(
+  request: PortRequest,
+  response: Response,
+): Promise<string> {
+  const { headers } = response;
+  const length = headers.get("content-length");
+  // Of what is compressed, the length says nothing.
+  if (length !== null && !headers.has("content-encoding")) {
+    if (Number(length) <= MAX_ANSWER) return await response.text();
+  }
+  const decoder = new TextDecoder();
+  let text = "";
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    // Leaving the loop ends the connection.
+    if (size > MAX_ANSWER) throw unusable(request, "more than 256 MiB");
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
 /** A token is renewed a tenth of its life, at most a minute, before its end. */
 function renewalTime(lifetime: number): number {
   return lifetime - Math.min(60_000, lifetime / 10);
 }
 
-function unusable(request: PortRequest, what: string): UnreachableError {
+/**
+ * Makes the error for a success that lacks what it is for.
+ *
+ * @param tried The request.
+ * @param what What the answer holds, for example `no entity`.
+ * @returns The error.
+ */
+export function unusable(tried: Tried, what: string): UnreachableError {
   return new UnreachableError(
-    `Cannot ${request.action}: Port's answer holds ${what}; check the API URL`,
+    `Cannot ${tried.action}: Port's answer holds ${what}; check the API URL`,
   );
+}
+
+/** The largest body that Port takes, in bytes (its OpenAPI document, 413). */
+export const MAX_BODY = 1024 * 1024;
+
+/**
+ * Makes the body of a request, and refuses one that Port would refuse.
+ *
+ * @param value What to send.
+ * @returns Its JSON text.
+ * @throws {TooLargeError} When it is over {@linkcode MAX_BODY}.
+ */
+export function toBody(value: unknown): string {
+  const body = JSON.stringify(value);
+  const size = byteLength(body);
+  if (size <= MAX_BODY) return body;
+  throw new TooLargeError(
+    `Cannot send ${size} bytes: Port takes at most 1 MiB in one request; send ` +
+      "fewer or shorter values",
+  );
+}
+
+function loginRequest(credentials: Credentials): PortRequest {
+  return {
+    action: "log in to Port",
+    method: "POST",
+    path: "/v1/auth/access_token",
+    body: JSON.stringify(credentials),
+    idempotent: true,
+    ifMissing: "check the API URL",
+  };
 }
 
 function notAllowed(apiUrl: string): UsageError {

@@ -40,9 +40,18 @@ export function isWorthRetrying(
 ): boolean {
   if (outcome.kind === "unreached") return true;
   if (outcome.kind === "lost") return idempotent;
-  return idempotent
-    ? TEMPORARY.has(outcome.status)
-    : NOT_ACTED_ON.has(outcome.status);
+  return isPassing(outcome.status, idempotent);
+}
+
+/**
+ * Says whether a status can turn into a success.
+ *
+ * @param status The HTTP status.
+ * @param idempotent Whether what was asked for may be done twice without harm.
+ * @returns `true` when it may and should be asked for again.
+ */
+export function isPassing(status: number, idempotent: boolean): boolean {
+  return (idempotent ? TEMPORARY : NOT_ACTED_ON).has(status);
 }
 
 /**
@@ -62,8 +71,18 @@ export function retryDelay(
   now: number,
   random: number,
 ): number {
-  const bound = Math.min(BACKOFF_CAP, BACKOFF_BASE * 2 ** (attempt - 1));
-  return requestedDelay(outcome, now) + random * bound;
+  return requestedDelay(outcome, now) + backoff(attempt, random);
+}
+
+/**
+ * Says how long to wait where no answer asks for more.
+ *
+ * @param attempt The number of the last attempt, from 1.
+ * @param random A random number from 0 up to 1.
+ * @returns The wait, in milliseconds.
+ */
+export function backoff(attempt: number, random: number): number {
+  return random * Math.min(BACKOFF_CAP, BACKOFF_BASE * 2 ** (attempt - 1));
 }
 
 /**

@@ -6,7 +6,8 @@
  */
 import { AccessError, UsageError } from "./errors.ts";
 import { readTextFile } from "./files.ts";
-import type { Credentials } from "./requests.ts";
+import { DEFAULTS, type SettingsDefaults } from "./options.ts";
+import type { Credentials } from "./port_client.ts";
 
 /** Everything a run has to know to talk to Port. */
 export interface Settings {
@@ -36,27 +37,6 @@ export interface SettingsFlags {
   retries?: string | undefined;
 }
 
-/** What is taken where neither flag nor environment nor file says. */
-export interface SettingsDefaults {
-  /** A duration such as `90s`. */
-  timeout: string;
-  /** A whole number. */
-  retries: string;
-}
-
-/** The defaults of most scripts. */
-export const DEFAULTS: SettingsDefaults = { timeout: "2m", retries: "4" };
-
-/** The environment variables that every script reads, for help and README. */
-export const ENVIRONMENT: Readonly<Record<string, string>> = {
-  PORT_CLIENT_ID: "client id of the Port credentials (required)",
-  PORT_CLIENT_SECRET: "client secret of the Port credentials (required)",
-  PORT_API_URL: "as --api-url; API_URL is read when it is not set",
-  PORT_REGION: "as --region",
-  PORT_TIMEOUT: "as --timeout",
-  PORT_RETRIES: "as --retries",
-};
-
 /** Port's API in each region. */
 const REGIONS: Readonly<Record<string, string>> = {
   eu: "https://api.port.io",
@@ -72,13 +52,14 @@ export type ReadVariable = (name: string) => string | undefined;
  * @param name Its name.
  * @returns Its value; `undefined` when it is not set, or when the run was not
  * given the right to read it.
+ * @throws {UsageError} When its value is no text.
  */
 export function environmentVariable(name: string): string | undefined {
   try {
     return Deno.env.get(name);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) return undefined;
-    throw error;
+    throw new UsageError(`Cannot read the variable ${name}: it is not UTF-8`);
   }
 }
 
@@ -99,21 +80,27 @@ export async function readSettings(
   defaults: SettingsDefaults = DEFAULTS,
 ): Promise<Settings> {
   const file = await readEnvFile(flags.envFile);
+  const sources: ReadVariable[] = [
+    (name) => environment(name)?.trim() || undefined,
+    (name) => file[name]?.trim() || undefined,
+  ];
   const variable: ReadVariable = (name) =>
-    environment(name)?.trim() || file[name]?.trim() || undefined;
+    sources.map((read) => read(name)).find((value) => value !== undefined);
+  const limit = (
+    name: keyof SettingsDefaults,
+    parse: (text: string, source: string) => number,
+  ) => {
+    const flag = flags[name];
+    if (flag !== undefined) return parse(flag, `--${name}`);
+    const source = `PORT_${name.toUpperCase()}`;
+    return parse(variable(source) ?? defaults[name], source);
+  };
   return {
-    apiUrl: findApiUrl(flags, variable),
+    apiUrl: findApiUrl(flags, sources),
     clientId: variable("PORT_CLIENT_ID"),
     clientSecret: variable("PORT_CLIENT_SECRET"),
-    timeout: flags.timeout === undefined
-      ? parseDuration(
-        variable("PORT_TIMEOUT") ?? defaults.timeout,
-        "PORT_TIMEOUT",
-      )
-      : parseDuration(flags.timeout, "--timeout"),
-    retries: flags.retries === undefined
-      ? parseCount(variable("PORT_RETRIES") ?? defaults.retries, "PORT_RETRIES")
-      : parseCount(flags.retries, "--retries"),
+    timeout: limit("timeout", parseDuration),
+    retries: limit("retries", parseCount),
   };
 }
 
@@ -129,15 +116,15 @@ export function requireCredentials(
   { clientId, clientSecret }: Settings,
 ): Credentials {
   if (clientId && clientSecret) return { clientId, clientSecret };
-  const missing = Object.entries({
-    PORT_CLIENT_ID: clientId,
-    PORT_CLIENT_SECRET: clientSecret,
-  }).filter(([_, value]) => !value).map(([name]) => name).join(" and ");
+  const missing = [
+    ...clientId ? [] : ["PORT_CLIENT_ID"],
+    ...clientSecret ? [] : ["PORT_CLIENT_SECRET"],
+  ].join(" and ");
   throw new AccessError(
     `Cannot log in to Port: ${missing} not set or not readable: in CircleCI ` +
       'add "context: port" to the job (a pull request from a fork gets no ' +
-      "context), elsewhere set them or write them to .env, and run with " +
-      "--allow-env=PORT_*,API_URL",
+      "context), elsewhere set them or write .env, and run with " +
+      "--allow-env=PORT_*,API_URL --allow-read=.env",
   );
 }
 
@@ -150,7 +137,7 @@ async function readEnvFile(
     : readTextFile(path, "--env-file");
   if (text === undefined) return {};
   const { parse } = await import("jsr:@std/dotenv@0.225.6/parse");
-  return parse(text);
+  return await parse(text);
 }
 
 /** Asks for the right first: reading would make Deno prompt on a terminal. */
@@ -165,8 +152,8 @@ function readDefaultEnvFile(): string | undefined {
   }
 }
 
-/** A flag wins over the environment, and of two equals the more exact wins. */
-function findApiUrl(flags: SettingsFlags, variable: ReadVariable): string {
+/** A flag wins over the environment, that over the file. */
+function findApiUrl(flags: SettingsFlags, sources: ReadVariable[]): string {
   if (flags.apiUrl !== undefined && flags.region !== undefined) {
     throw new UsageError(
       "Cannot use --api-url and --region together: drop one",
@@ -174,19 +161,28 @@ function findApiUrl(flags: SettingsFlags, variable: ReadVariable): string {
   }
   if (flags.apiUrl !== undefined) return parseApiUrl(flags.apiUrl, "--api-url");
   if (flags.region !== undefined) return regionUrl(flags.region, "--region");
-  for (const name of ["PORT_API_URL", "API_URL"]) {
-    const url = variable(name);
-    if (url !== undefined) return parseApiUrl(url, name);
+  for (const variable of sources) {
+    for (const name of ["PORT_API_URL", "API_URL"]) {
+      const url = variable(name);
+      if (url !== undefined) return parseApiUrl(url, name);
+    }
+    const region = variable("PORT_REGION");
+    if (region !== undefined) return regionUrl(region, "PORT_REGION");
   }
-  return regionUrl(variable("PORT_REGION") ?? "eu", "PORT_REGION");
+  return regionUrl("eu", "PORT_REGION");
 }
 
 function regionUrl(region: string, source: string): string {
   const url = Object.hasOwn(REGIONS, region) ? REGIONS[region] : undefined;
   if (url !== undefined) return url;
   throw new UsageError(
-    `Cannot use ${source} "${region}": it must be eu or us`,
+    `Cannot use ${source}${quote(region)}: it must be eu or us`,
   );
+}
+
+/** A quote that is never closed in `.env` may have swallowed the secret. */
+function quote(text: string): string {
+  return text.length <= 40 && !text.includes("\n") ? ` "${text}"` : "";
 }
 
 /** Hosts to which plain HTTP never leaves this machine. */
@@ -237,7 +233,7 @@ export function parseDuration(text: string, source: string): number {
   const duration = ((hours * 60 + minutes) * 60 + seconds) * 1000 + rest;
   if (duration > 0 && duration <= LONGEST) return duration;
   throw new UsageError(
-    `Cannot use ${source} "${text}": write a duration such as 90s, 2m or ` +
+    `Cannot use ${source}${quote(text)}: write a duration such as 90s, 2m or ` +
       "1h30m, at most 24h",
   );
 }
@@ -245,6 +241,6 @@ export function parseDuration(text: string, source: string): number {
 function parseCount(text: string, source: string): number {
   if (/^\d{1,3}$/.test(text)) return Number(text);
   throw new UsageError(
-    `Cannot use ${source} "${text}": write a whole number from 0 to 999`,
+    `Cannot use ${source}${quote(text)}: write a whole number from 0 to 999`,
   );
 }

@@ -3,6 +3,12 @@
  *
  * @module
  */
+import {
+  ExpectationError,
+  NotFoundError,
+  type ScriptError,
+  UnreachableError,
+} from "./errors.ts";
 
 /** The clock, given by tests. */
 export interface Clock {
@@ -29,25 +35,50 @@ export interface Patience {
   longest: number;
 }
 
+/** How long Port has for the answer to the last question, in milliseconds. */
+export const LAST_ANSWER = 5_000;
+
 /**
- * Gives the times to ask: at once, then after each pause, and once more when
- * the time is over.
+ * Asks until the answer is as expected: at once, after each pause, and once more
+ * when the time is over.
  *
+ * @param ask Asks once; throws when the answer is not yet as expected.
  * @param patience How long, and how often.
+ * @param say Takes a line before each pause.
  * @param clock The clock.
- * @returns For each question a function that says how long the pause after it
- * is, in milliseconds; 0 when the question was the last.
+ * @returns The answer.
+ * @throws {ExpectationError} When the time is over.
+ * @throws {ScriptError} When the answer is one that waiting does not change.
  */
-export async function* questions(
+export async function waitFor<Answer>(
+  ask: () => Promise<Answer>,
   { wait, first, longest }: Patience,
+  say: (line: string) => void,
   { now, sleep }: Clock = CLOCK,
-): AsyncGenerator<() => number> {
+): Promise<Answer> {
   const deadline = now() + wait;
   for (let pause = first;; pause = Math.min(pause * 2, longest)) {
-    const next = () => Math.max(0, Math.min(pause, deadline - now()));
-    yield next;
-    const milliseconds = next();
-    if (milliseconds === 0) return;
-    await sleep(milliseconds);
+    try {
+      return await ask();
+    } catch (error) {
+      if (!mayPass(error)) throw error;
+      const left = deadline - now();
+      if (left <= 0) throw timeIsOver(error, wait);
+      const next = Math.min(pause, left);
+      const reason = error.details.join(", ") || error.message;
+      say(`Waiting: ${reason}; asking again in ${Math.ceil(next / 1000)} s`);
+      await sleep(next);
+    }
   }
+}
+
+/** Whether waiting may change it. */
+function mayPass(error: unknown): error is ScriptError {
+  return error instanceof ExpectationError ||
+    error instanceof NotFoundError || error instanceof UnreachableError;
+}
+
+function timeIsOver(error: ScriptError, wait: number): ExpectationError {
+  const message = `${error.message} (waited ${Math.round(wait / 1000)} s)`;
+  return new ExpectationError(message, error.details);
 }

@@ -4,13 +4,20 @@
  *
  * @module
  */
-import { type BulkItem, bulkUpsert, Pacer } from "../lib/bulk.ts";
+import {
+  type BulkClient,
+  type BulkItem,
+  bulkUpsert,
+  Pacer,
+} from "../lib/bulk.ts";
 import { readShard, type Shard } from "../lib/circleci.ts";
 import { type Context, defineScript, runScript } from "../lib/cli.ts";
-import { buildEntity } from "../lib/entity.ts";
+import { upsertEntities } from "../lib/entities.ts";
+import { readEntity } from "../lib/entity.ts";
 import { PartialError, ScriptError, UsageError } from "../lib/errors.ts";
+import { createTextFile } from "../lib/files.ts";
 import { type Piece, readJsonValues } from "../lib/input.ts";
-import { parseJsonObject } from "../lib/json.ts";
+import { byteLength, parseJsonObject } from "../lib/json.ts";
 
 /** The script, for its file and for tests. */
 export const bulkUpsertEntities = defineScript({
@@ -77,7 +84,7 @@ export const bulkUpsertEntities = defineScript({
     },
   ],
   async run(context) {
-    const { options, operands, port, say, settings, catchSignals } = context;
+    const { options, port, say, settings } = context;
     const concurrency = parseNumber(options.concurrency ?? "5", "concurrency");
     if (concurrency > 20) {
       throw new UsageError("Cannot use --concurrency over 20");
@@ -86,31 +93,36 @@ export const bulkUpsertEntities = defineScript({
       ? Infinity
       : parseNumber(options.maxErrors, "max-errors");
     const shard = readShard(options.shard);
-    checkFailedFile(options.failedFile, operands);
-    const tally = new Tally(options, context.progress);
+    const inputs = openInputs(context);
+    const tally = new Tally(inputs, openSinks(context));
+    const client: BulkClient = {
+      bulkUpsert: (...of) => upsertEntities(port, ...of),
+    };
     const pacer = new Pacer();
     port.listen((attempt) => pacer.learn(attempt));
+    port.logInAhead();
+    const timer = setInterval(() => context.progress(tally.progress()), 1000);
     try {
-      await bulkUpsert(port, readItems(context, tally, shard), {
+      await bulkUpsert(client, readItems(inputs, tally, shard, options), {
         ...options,
         retries: settings.retries,
         concurrency,
-        signal: catchSignals(),
+        signal: context.catchSignals(),
         whyStop: () =>
-          tally.failed >= maxErrors
+          tally.all.failed >= maxErrors
             ? `not sent, after ${maxErrors} failures`
             : undefined,
         onDone: (item, created) => tally.done(item, created),
-        onFailed: (item, reason) =>
-          tally.fail(item.blueprint, item.entity, item.place, reason),
+        onFailed: (item, reason) => tally.fail(ofItem(item, reason)),
         pacer,
       });
     } finally {
+      clearInterval(timer);
       tally.close();
       for (const line of tally.table()) say(line);
+      context.print(tally.summary());
     }
-    context.print(tally.summary());
-    tally.insist();
+    insist(tally, options.failedFile);
   },
 });
 
@@ -123,23 +135,52 @@ function parseNumber(text: string, flag: string): number {
   );
 }
 
+/** What is read, and how far. */
+interface Input {
+  name: string;
+  stream: ReadableStream<Uint8Array>;
+  /** In bytes; nobody knows of standard input. */
+  size: number | undefined;
+  bytesRead(): number;
+}
+
+/** Opens all of them before anything is sent or written. */
+function openInputs({ operands, openInput }: Context<Options>): Input[] {
+  const paths = operands.length > 0 ? operands : ["-"];
+  return paths.map((path) => {
+    let bytesRead = 0;
+    const count = new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        bytesRead += chunk.length;
+        controller.enqueue(chunk);
+      },
+    });
+    return {
+      name: path === "-" ? "standard input" : path,
+      // This takes hold of the stream, so that it is not opened twice.
+      stream: openInput(path).pipeThrough(count),
+      size: path === "-" ? undefined : Deno.statSync(path).size,
+      bytesRead: () => bytesRead,
+    };
+  });
+}
+
 /** Reads entity after entity; what is none is accounted for at once. */
 async function* readItems(
-  { operands, options, openInput }: Context<Options>,
+  inputs: Input[],
   tally: Tally,
   shard: Shard,
+  { blueprint }: { blueprint: string | undefined },
 ): AsyncGenerator<BulkItem> {
-  for (const path of operands.length > 0 ? operands : ["-"]) {
-    const name = path === "-" ? "standard input" : path;
-    for await (const piece of readJsonValues(openInput(path))) {
-      const place = `${name}:${piece.line}`;
+  for (const input of inputs) {
+    for await (const piece of readJsonValues(input.stream)) {
+      const place = `${input.name}:${piece.line}`;
       try {
-        const item = readItem(piece, place, options.blueprint);
+        const item = readItem(piece, place, blueprint);
         if (shard.takes(keyOf(item))) yield item;
       } catch (error) {
         if (!(error instanceof ScriptError)) throw error;
-        if (!shard.takes(piece.text)) continue;
-        tally.fail("", piece.text, place, error.message);
+        if (shard.takes(piece.text)) tally.fail(ofText(piece, place, error));
       }
     }
   }
@@ -150,22 +191,75 @@ function readItem(
   place: string,
   blueprint: string | undefined,
 ): BulkItem {
-  const { blueprint: own = blueprint, ...rest } = parseJsonObject(text, place);
-  const none = { property: [], relation: [], team: [] };
-  const built = buildEntity(
-    none,
-    own === undefined ? rest : { blueprint: own, ...rest },
-  );
-  const size = new TextEncoder().encode(text).length;
-  return { ...built, place, size };
+  // What the decoder of a stream puts in place of other bytes.
+  if (text.includes("\ufffd")) {
+    throw new UsageError("Cannot read the entity: it is not UTF-8");
+  }
+  const built = readEntity(parseJsonObject(text, "the entity"), blueprint);
+  return { ...built, place, size: byteLength(text) };
 }
 
 function keyOf({ blueprint, entity }: BulkItem): string {
   return JSON.stringify([blueprint, entity.identifier ?? entity]);
 }
 
+/** An input that did not get in. */
+interface Failure {
+  /** Where it stands, for example `orders.ndjson:12`. */
+  place: string;
+  /** Its blueprint, or {@linkcode NO_ENTITY}. */
+  blueprint: string;
+  /** What to call it. */
+  name: string;
+  /** The input, as it can be run again. */
+  input: string;
+  reason: string;
+}
+
+function ofItem({ place, blueprint, entity }: BulkItem, reason: string) {
+  const { identifier } = entity;
+  return {
+    place,
+    blueprint,
+    name: typeof identifier === "string" ? identifier : "(no identifier)",
+    input: JSON.stringify({ blueprint, ...entity }),
+    reason,
+  };
+}
+
+/** In one line even where an array spread it over many. */
+function ofText({ text }: Piece, place: string, { message }: ScriptError) {
+  const input = text.replace(/[\r\n]+/g, " ");
+  return { place, blueprint: NO_ENTITY, name: place, input, reason: message };
+}
+
+/** Takes one kind of news. */
+interface Sink {
+  fail(failure: Failure): void;
+  close(counts: ReadonlyMap<string, Counts>): void;
+}
+
+/** What did not get in goes to files or, at least, to standard error. */
+function openSinks({ options, operands, warn }: Context<Options>): Sink[] {
+  const { failedFile, junit } = options;
+  checkIsNotRead(failedFile, operands);
+  checkIsNotRead(junit, operands);
+  const isKept = failedFile !== undefined;
+  return [
+    {
+      fail(failure) {
+        if (isKept && failure.blueprint !== NO_ENTITY) return;
+        warn(lineOf(failure));
+      },
+      close() {},
+    },
+    ...(isKept ? [openFailedFile(failedFile)] : []),
+    ...(junit !== undefined ? [openJunit(junit)] : []),
+  ];
+}
+
 /** What is read must not be written over. */
-function checkFailedFile(path: string | undefined, inputs: string[]): void {
+function checkIsNotRead(path: string | undefined, inputs: string[]): void {
   if (path === undefined) return;
   const isSame = inputs.some((input) => {
     try {
@@ -176,159 +270,71 @@ function checkFailedFile(path: string | undefined, inputs: string[]): void {
   });
   if (!isSame) return;
   throw new UsageError(
-    `Cannot use "${path}" as --failed-file: it is read too; name another file`,
+    `Cannot write to "${path}": it is read too; name another file`,
   );
 }
 
-/** How many entities of a blueprint ended how. */
-interface Counts {
-  created: number;
-  updated: number;
-  failed: number;
+/** Keeps the inputs, each on a line as it can be run again, and the reasons. */
+function openFailedFile(path: string): Sink {
+  const inputs = createTextFile(path);
+  const reasons = createTextFile(`${path}.errors`);
+  return {
+    fail(failure) {
+      inputs.write(`${failure.input}\n`);
+      reasons.write(`${lineOf(failure)}\n`);
+    },
+    close() {
+      inputs.close();
+      reasons.close();
+    },
+  };
 }
 
-/** Reasons that are shown when they are not written to a file. */
-const MOST_SHOWN = 20;
-
-/** Accounts for every entity, and keeps what did not get in. */
-class Tally {
-  readonly #counts = new Map<string, Counts>();
-  readonly #failures: { name: string; reason: string }[] = [];
-  readonly #start = Date.now();
-  readonly #progress: (line: string) => void;
-  readonly #junit: string | undefined;
-  readonly #failedFile: string | undefined;
-  readonly #inputs: Deno.FsFile | undefined;
-  readonly #reasons: Deno.FsFile | undefined;
-  failed = 0;
-  #done = 0;
-
-  constructor(
-    { failedFile, junit }: {
-      failedFile: string | undefined;
-      junit: string | undefined;
+/**
+ * Writes a report in CircleCI's dialect: a test case for each failure and one
+ * for each blueprint's successes, with the attributes that its page on test
+ * summaries names.
+ */
+function openJunit(path: string): Sink {
+  const file = createTextFile(path);
+  file.write(
+    '<?xml version="1.0" encoding="UTF-8"?>\n<testsuite name="port">\n',
+  );
+  const open = (classname: string, name: string, source: string) =>
+    `  <testcase classname="${xml(classname)}" name="${xml(name)}" ` +
+    `file="${xml(source)}" time="0"`;
+  return {
+    fail({ place, blueprint, name, reason }) {
+      const [source = ""] = /^.*(?=:)/.exec(place) ?? [];
+      const message = xml(`${place}: ${inOneLine(reason)}`);
+      file.write(
+        `${open(blueprint, name, source)}>\n` +
+          `    <failure message="${message}"/>\n  </testcase>\n`,
+      );
     },
-    progress: (line: string) => void,
-  ) {
-    this.#progress = progress;
-    this.#junit = junit;
-    this.#failedFile = failedFile;
-    if (junit !== undefined) writeFile(junit, "");
-    if (failedFile === undefined) return;
-    this.#inputs = createFile(failedFile);
-    this.#reasons = createFile(`${failedFile}.errors`);
-  }
+    close(counts) {
+      for (const [blueprint, { created, updated }] of counts) {
+        if (created + updated === 0) continue;
+        const name = `${created} created, ${updated} updated`;
+        file.write(`${open(blueprint, name, "")}/>\n`);
+      }
+      file.write("</testsuite>\n");
+      file.close();
+    },
+  };
+}
 
-  done({ blueprint }: BulkItem, created: boolean): void {
-    this.#done++;
-    this.#of(blueprint)[created ? "created" : "updated"]++;
-    this.#show();
-  }
+/** Says what did not get in, and why. */
+function lineOf({ place, blueprint, name, reason }: Failure): string {
+  const who = blueprint === NO_ENTITY ? "" : `${blueprint}/${name}: `;
+  return `${place}: ${who}${inOneLine(reason)}`;
+}
 
-  /** Keeps the input as it can be run again; text that is no entity as it is. */
-  fail(blueprint: string, input: unknown, place: string, reason: string): void {
-    this.failed++;
-    this.#of(blueprint).failed++;
-    const isEntity = typeof input === "object";
-    const { identifier = "?" } = Object(input);
-    const name = isEntity ? `${blueprint}/${identifier}` : place;
-    const line = isEntity
-      ? JSON.stringify({ blueprint, ...Object(input) })
-      : String(input).replaceAll("\n", " ");
-    const why = reason.replace(/\s*[\r\n]+\s*/g, " ");
-    writeLine(this.#inputs, line);
-    writeLine(this.#reasons, `${place}: ${name}: ${why}`);
-    const isShown = this.#failedFile === undefined && this.failed <= MOST_SHOWN;
-    if (isShown || this.#junit !== undefined) {
-      this.#failures.push({ name, reason: `${place}: ${why}` });
-    }
-    this.#show();
-  }
+/** Stands for the blueprint of what is no entity. */
+const NO_ENTITY = "(not an entity)";
 
-  #of(blueprint: string): Counts {
-    const counts = this.#counts.get(blueprint) ??
-      { created: 0, updated: 0, failed: 0 };
-    this.#counts.set(blueprint, counts);
-    return counts;
-  }
-
-  #show(): void {
-    const total = this.#done + this.failed;
-    if (total % 20 !== 0) return;
-    const seconds = (Date.now() - this.#start) / 1000;
-    const rate = Math.round(total / Math.max(seconds, 0.001));
-    this.#progress(`${total} done, ${this.failed} failed, ${rate} a second`);
-  }
-
-  close(): void {
-    this.#inputs?.close();
-    this.#reasons?.close();
-    if (this.#junit !== undefined) writeFile(this.#junit, this.#report());
-  }
-
-  /** In CircleCI's dialect: a case for each failure, one for each success. */
-  #report(): string {
-    const good = [...this.#counts].flatMap(([name, { created, updated }]) =>
-      created + updated > 0
-        ? [
-          `  <testcase classname="port" name="${
-            xml(`${name}: ${created} created, ${updated} updated`)
-          }"/>`,
-        ]
-        : []
-    );
-    const bad = this.#failures.map(({ name, reason }) =>
-      `  <testcase classname="port" name="${xml(name)}">\n` +
-      `    <failure message="${xml(reason)}"/>\n  </testcase>`
-    );
-    const cases = [...bad, ...good];
-    return `<?xml version="1.0" encoding="UTF-8"?>\n` +
-      `<testsuite name="port" tests="${cases.length}" ` +
-      `failures="${bad.length}" errors="0" skipped="0">\n` +
-      cases.map((line) => `${line}\n`).join("") + "</testsuite>\n";
-  }
-
-  summary() {
-    return {
-      created: this.#sum("created"),
-      updated: this.#sum("updated"),
-      failed: this.failed,
-      blueprints: Object.fromEntries(
-        [...this.#counts].filter(([name]) => name !== ""),
-      ),
-    };
-  }
-
-  #sum(name: keyof Counts): number {
-    return [...this.#counts.values()].reduce((sum, of) => sum + of[name], 0);
-  }
-
-  table(): string[] {
-    const rows = [...this.#counts].map(([name, of]) => [
-      name || "(not an entity)",
-      ...[of.created, of.updated, of.failed].map(String),
-    ]);
-    const all = [["blueprint", "created", "updated", "failed"], ...rows];
-    const width = Math.max(...all.map(([name = ""]) => name.length));
-    return all.map(([name = "", ...numbers]) =>
-      name.padEnd(width) + numbers.map((text) => text.padStart(10)).join("")
-    );
-  }
-
-  /** Fails unless every entity got in. */
-  insist(): void {
-    if (this.failed === 0) return;
-    const next = this.#failedFile === undefined
-      ? "give --failed-file to keep them"
-      : `correct and run "${this.#failedFile}", see "${this.#failedFile}.errors"`;
-    throw new PartialError(
-      `Cannot upsert ${this.failed} of ${this.#done + this.failed} entities: ` +
-        next,
-      this.#failedFile === undefined
-        ? this.#failures.slice(0, MOST_SHOWN).map(({ reason }) => reason)
-        : [],
-    );
-  }
+function inOneLine(text: string): string {
+  return text.replace(/\s*[\r\n]+\s*/g, " ");
 }
 
 /** What XML cannot hold is shown as a question mark. */
@@ -339,42 +345,100 @@ function xml(text: string): string {
     .replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-function createFile(path: string): Deno.FsFile {
-  return whenWriting(
-    path,
-    () => Deno.openSync(path, { write: true, create: true, truncate: true }),
-  );
+/** How many entities of a blueprint ended how. */
+interface Counts {
+  created: number;
+  updated: number;
+  failed: number;
 }
 
-/** Writes the file and, where need be, its folder. */
-function writeFile(path: string, text: string): void {
-  whenWriting(path, () => {
-    const [folder] = /^.*(?=\/)/s.exec(path) ?? [];
-    if (folder) Deno.mkdirSync(folder, { recursive: true });
-    Deno.writeTextFileSync(path, text);
-  });
-}
+/** Accounts for every entity. */
+class Tally {
+  readonly #inputs: Input[];
+  readonly #sinks: Sink[];
+  readonly #counts = new Map<string, Counts>();
+  readonly #start = Date.now();
+  /** All of them together. */
+  readonly all: Counts = { created: 0, updated: 0, failed: 0 };
+  /** The first failure, for the last line of the run. */
+  first: Failure | undefined;
 
-function whenWriting<Result>(path: string, act: () => Result): Result {
-  try {
-    return act();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) {
-      throw new UsageError(
-        `Cannot write "${path}": this run has no right to; add ` +
-          `--allow-write="${path}" after deno run`,
-      );
+  constructor(inputs: Input[], sinks: Sink[]) {
+    this.#inputs = inputs;
+    this.#sinks = sinks;
+  }
+
+  done({ blueprint }: BulkItem, created: boolean): void {
+    this.#count(blueprint, created ? "created" : "updated");
+  }
+
+  fail(failure: Failure): void {
+    this.first ??= failure;
+    this.#count(failure.blueprint, "failed");
+    for (const sink of this.#sinks) sink.fail(failure);
+  }
+
+  #count(blueprint: string, what: keyof Counts): void {
+    const counts = this.#counts.get(blueprint) ??
+      { created: 0, updated: 0, failed: 0 };
+    this.#counts.set(blueprint, counts);
+    counts[what]++;
+    this.all[what]++;
+  }
+
+  close(): void {
+    for (const sink of this.#sinks) sink.close(this.#counts);
+  }
+
+  get total(): number {
+    const { created, updated, failed } = this.all;
+    return created + updated + failed;
+  }
+
+  /** How far it is and, where the size of the input is known, how long yet. */
+  progress(): string {
+    const seconds = Math.max(1, Date.now() - this.#start) / 1000;
+    let read = 0;
+    let size = 0;
+    for (const input of this.#inputs) {
+      read += input.bytesRead();
+      size += input.size ?? NaN;
     }
-    const reason = error instanceof Error ? error.message : error;
-    throw new UsageError(`Cannot write "${path}": ${reason}`);
+    const left = seconds * (size - read) / read;
+    return `${this.total} done, ${this.all.failed} failed, ` +
+      `${Math.round(this.total / seconds)} a second` +
+      (Number.isFinite(left) ? `, about ${Math.ceil(left)} s left` : "");
+  }
+
+  summary(): Counts & { blueprints: Record<string, Counts> } {
+    return { ...this.all, blueprints: Object.fromEntries(this.#counts) };
+  }
+
+  table(): string[] {
+    if (this.total === 0) return [];
+    const rows = [
+      ["blueprint", ...Object.keys(this.all)],
+      ...[...this.#counts].map(([name, of]) => [name, ...Object.values(of)]),
+    ];
+    const width = Math.max(...rows.map(([name = ""]) => name.length));
+    return rows.map(([name = "", ...columns]) =>
+      name.padEnd(width) +
+      columns.map((column) => String(column).padStart(10)).join("")
+    );
   }
 }
 
-function writeLine(file: Deno.FsFile | undefined, line: string): void {
-  const bytes = new TextEncoder().encode(`${line}\n`);
-  for (let at = 0; file && at < bytes.length;) {
-    at += file.writeSync(bytes.subarray(at));
-  }
+/** Fails unless every entity got in. */
+function insist(tally: Tally, failedFile: string | undefined) {
+  const { all: { failed }, total, first } = tally;
+  if (first === undefined) return;
+  const next = failedFile === undefined
+    ? "give --failed-file to keep them"
+    : `see "${failedFile}.errors", correct "${failedFile}" and run it`;
+  throw new PartialError(
+    `Cannot upsert ${failed} of ${total} entities, the first ` +
+      `${lineOf(first)}; ${next}`,
+  );
 }
 
 if (import.meta.main) await runScript(bulkUpsertEntities);

@@ -4,13 +4,14 @@
  *
  * @module
  */
+import { createRun, getRun, readRunLog } from "../lib/action_runs.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
 import { buildEntity } from "../lib/entity.ts";
 import { ExpectationError } from "../lib/errors.ts";
 import type { JsonObject } from "../lib/json.ts";
 import type { PortClient } from "../lib/port_client.ts";
 import { parseDuration } from "../lib/settings.ts";
-import { CLOCK, type Clock, questions } from "../lib/wait.ts";
+import { LAST_ANSWER, waitFor } from "../lib/wait.ts";
 
 /** The script, for its file and for tests. */
 export const createActionRun = defineScript({
@@ -49,7 +50,7 @@ export const createActionRun = defineScript({
       args: "--action deploy --entity checkout -p version=1.4.2",
     },
   ],
-  async run({ options, port, print, say }) {
+  async run({ options, port, print, progress, say }) {
     const wait = options.wait === undefined
       ? undefined
       : parseDuration(options.wait, "--wait");
@@ -63,10 +64,15 @@ export const createActionRun = defineScript({
       properties,
       ...(options.entity !== undefined && { entity: options.entity }),
     };
-    const run = await port.createRun(options.action, input, options.runAs);
+    const run = await createRun(port, options.action, input, options.runAs);
     say(`Started action "${options.action}": run "${run.id}"`);
     if (wait === undefined) return print(run);
-    const ended = await follow(port, String(run.id), wait, say);
+    port.endBy(Date.now() + wait + LAST_ANSWER);
+    const ended = await waitFor(
+      follow(port, String(run.id), say),
+      { wait, ...PAUSES },
+      progress,
+    );
     print(ended);
     if (ended.status === "SUCCESS") return;
     throw new ExpectationError(
@@ -85,41 +91,33 @@ const PAUSES = { first: 1_000, longest: 15_000 };
 const UNFINISHED = ["IN_PROGRESS", "WAITING_FOR_APPROVAL"];
 
 /**
- * Follows a run to its end.
+ * Makes a question for the end of a run, which also tells what is new in its log.
  *
  * @param port Port.
  * @param id Id of the run.
- * @param wait The most to wait, in milliseconds.
  * @param say Takes each message of its log as it comes.
- * @param clock The clock.
- * @returns The run at its end.
- * @throws {ExpectationError} When it has not ended in time.
+ * @returns Asks once: for the run at its end, else it throws.
  */
-export async function follow(
-  port: Pick<PortClient, "run" | "readRunLog">,
+function follow(
+  port: PortClient,
   id: string,
-  wait: number,
   say: (line: string) => void,
-  clock: Clock = CLOCK,
-): Promise<JsonObject> {
+): () => Promise<JsonObject> {
   let shown = 0;
-  let status: unknown;
-  for await (const _ of questions({ wait, ...PAUSES }, clock)) {
-    const run = await port.run(id);
+  return async () => {
+    const run = await getRun(port, id);
     let messages: string[];
     do {
-      messages = await port.readRunLog(id, shown);
+      messages = await readRunLog(port, id, shown);
       messages.forEach(say);
       shown += messages.length;
     } while (messages.length > 0);
-    status = run.status;
-    if (!UNFINISHED.includes(String(status))) return run;
-  }
-  throw new ExpectationError(
-    `Cannot go on: run "${id}" is still ${status} after ` +
-      `${Math.round(wait / 1000)} s; it goes on in Port`,
-    [],
-  );
+    if (!UNFINISHED.includes(String(run.status))) return run;
+    throw new ExpectationError(
+      `Cannot go on: run "${id}" is ${run.status}; it goes on in Port`,
+      [],
+    );
+  };
 }
 
 if (import.meta.main) await runScript(createActionRun);

@@ -4,17 +4,19 @@
  *
  * @module
  */
+import { getBlueprint } from "../lib/blueprints.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
+import {
+  BULK_DELETE_SIZE,
+  bulkDeleteRequest,
+  deleteEntities,
+  type DeleteOptions,
+  deleteRequest,
+} from "../lib/entities.ts";
 import { checkEntityIdentifier } from "../lib/entity.ts";
 import { NotFoundError, UsageError } from "../lib/errors.ts";
 import { readLines } from "../lib/input.ts";
 import type { PortClient } from "../lib/port_client.ts";
-import {
-  BULK_DELETE_SIZE,
-  bulkDeleteRequest,
-  type DeleteOptions,
-  deleteRequest,
-} from "../lib/requests.ts";
 
 /** The script, for its file and for tests. */
 export const deleteEntity = defineScript({
@@ -60,7 +62,7 @@ export const deleteEntity = defineScript({
     }
     const identifiers = isPiped
       ? await readIdentifiers(openInput("-"))
-      : identifier;
+      : [...new Set(identifier)];
     identifiers.forEach(checkEntityIdentifier);
     const batches = isPiped
       ? inBatches(identifiers)
@@ -74,12 +76,30 @@ export const deleteEntity = defineScript({
         return { method, url, ...(body && { body: JSON.parse(body) }) };
       }));
     }
-    const remove = isPiped ? removeMany : removeOne;
-    let count = 0;
-    for (const batch of batches) {
-      count += await remove(port, blueprint, batch, options);
+    const gone: NotFoundError[] = [];
+    let asked = 0;
+    try {
+      for (const batch of batches) {
+        gone.push(
+          ...isPiped
+            ? await removeMany(port, blueprint, batch, options)
+            : await removeOne(port, blueprint, batch, options),
+        );
+        asked += batch.length;
+      }
+    } finally {
+      const all = `${identifiers.length} entities of "${blueprint}"`;
+      if (asked === identifiers.length || asked > 0) {
+        say(`Deleted ${asked - gone.length} of ${all}`);
+      }
     }
-    say(`Deleted ${count} of ${identifiers.length} entities of "${blueprint}"`);
+    const [first, ...more] = gone;
+    if (first === undefined) return;
+    // A blueprint that is not there is a mistake.
+    if (options.ifExists) return void await getBlueprint(port, blueprint);
+    throw new NotFoundError(
+      first.message + (more.length > 0 ? ` (and ${more.length} more)` : ""),
+    );
   },
 });
 
@@ -102,36 +122,39 @@ function inBatches(identifiers: string[]): string[][] {
   );
 }
 
-type Options = DeleteOptions & { ifExists: boolean };
-
+/** Deletes one; returns the error when it was not there. */
 async function removeOne(
   port: PortClient,
   blueprint: string,
   [identifier = ""]: string[],
-  options: Options,
-): Promise<number> {
+  options: DeleteOptions,
+): Promise<NotFoundError[]> {
   try {
-    await port.deleteEntity(blueprint, identifier, options);
-    return 1;
+    await port.send(deleteRequest(blueprint, identifier, options));
+    return [];
   } catch (error) {
-    if (error instanceof NotFoundError && options.ifExists) return 0;
+    if (error instanceof NotFoundError) return [error];
     throw error;
   }
 }
 
+/** Deletes many; returns an error for each that was not there. */
 async function removeMany(
   port: PortClient,
   blueprint: string,
   batch: string[],
-  options: Options,
-): Promise<number> {
-  const deleted = await port.bulkDelete(blueprint, batch, options);
-  const gone = batch.filter((identifier) => !deleted.includes(identifier));
-  if (gone.length === 0 || options.ifExists) return deleted.length;
-  throw new NotFoundError(
-    `Cannot delete ${gone.length} entities of "${blueprint}": not there: ` +
-      `${gone.slice(0, 5).join(", ")}; the others are deleted; add --if-exists`,
+  options: DeleteOptions,
+): Promise<NotFoundError[]> {
+  const deleted = new Set(
+    await deleteEntities(port, blueprint, batch, options),
   );
+  return batch.filter((identifier) => !deleted.has(identifier))
+    .map((identifier) =>
+      new NotFoundError(
+        `Cannot delete entity "${identifier}" of blueprint "${blueprint}": it ` +
+          "is not there; add --if-exists if that is fine",
+      )
+    );
 }
 
 if (import.meta.main) await runScript(deleteEntity);

@@ -108,7 +108,8 @@ async function show(
   const { success, stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", task, ...args],
     cwd: ROOT,
-    env: { ...CREDENTIALS, PORT_API_URL: url },
+    // A proxy must not come between.
+    env: { ...CREDENTIALS, PORT_API_URL: url, NO_PROXY: "127.0.0.1" },
     stderr: "inherit",
   }).output();
   const text = new TextDecoder().decode(stdout);

@@ -5,19 +5,14 @@
  *
  * @module
  */
-import { parseStepVariables, setStepVariables } from "../lib/circleci.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
+import * as entities from "../lib/entities.ts";
 import { missingPath, parsePath, valueAt } from "../lib/entity.ts";
-import {
-  ExpectationError,
-  NotFoundError,
-  type ScriptError,
-  UnreachableError,
-  UsageError,
-} from "../lib/errors.ts";
+import { ExpectationError, NotFoundError, UsageError } from "../lib/errors.ts";
 import { isSameJson, type JsonObject } from "../lib/json.ts";
 import { parseDuration } from "../lib/settings.ts";
-import { CLOCK, type Clock, questions } from "../lib/wait.ts";
+import { prepareStepVariables } from "../lib/step_variables.ts";
+import { LAST_ANSWER, waitFor } from "../lib/wait.ts";
 
 /** The script, for its file and for tests. */
 export const getEntity = defineScript({
@@ -99,24 +94,53 @@ export const getEntity = defineScript({
       throw new UsageError("Cannot use --default without --select PATH");
     }
     const path = select === undefined ? undefined : parsePath(select);
-    const variables = parseStepVariables(options.setEnv);
+    const setVariables = await prepareStepVariables(options.setEnv);
     const expectations = options.expect.map(parseExpectation);
+    const wait = options.wait === undefined
+      ? undefined
+      : parseDuration(options.wait, "--wait");
     const ask = async () => {
-      const entity = await port.getEntity(blueprint, identifier, options);
+      const entity = await entities.getEntity(
+        port,
+        blueprint,
+        identifier,
+        options,
+      );
       checkExpectations(entity, expectations);
       return entity;
     };
-    const entity = options.wait === undefined
-      ? await ask()
-      : await waitFor(ask, parseDuration(options.wait, "--wait"), say);
-    setStepVariables(variables, entity);
-    if (select === undefined || path === undefined) return print(entity);
-    const found = valueAt(entity, path);
-    if (found.there) return print(found.value);
-    if (options.default !== undefined) return print(options.default);
-    throw missingPath(select, found.paths);
+    if (wait !== undefined) port.endBy(Date.now() + wait + LAST_ANSWER);
+    const entity = wait !== undefined
+      ? await waitFor(ask, { wait, ...PAUSES }, say)
+      : await ask().catch((error) => {
+        throw expectations.length > 0 ? asUnmet(error) : error;
+      });
+    const result = path === undefined
+      ? entity
+      : chooseValue(entity, path, select, options.default);
+    setVariables(entity);
+    print(result);
   },
 });
+
+function chooseValue(
+  entity: JsonObject,
+  path: string[],
+  select = "",
+  otherwise?: string,
+): unknown {
+  const found = valueAt(entity, path);
+  if (found.there) return found.value;
+  if (otherwise !== undefined) return otherwise;
+  throw missingPath(select, found.paths);
+}
+
+/** Of an entity that is not there, nothing holds. */
+function asUnmet(error: unknown): unknown {
+  return error instanceof NotFoundError
+    ? new ExpectationError(error.message, [])
+    : error;
+}
 
 /** What an entity must be like. */
 export interface Expectation {
@@ -141,9 +165,11 @@ export function parseExpectation(text: string): Expectation {
   const [, path, sign, value = ""] =
     /^((?:[^=![\]"]|\[(?:\d+|"(?:[^"\\]|\\.)*")\])+)(!?=)(.*)$/s.exec(text) ??
       [];
-  if (path === undefined) {
+  // "a != b" and "a == b" would be other questions than they look like.
+  if (path === undefined || /^\s|\s$/.test(path) || value.startsWith("=")) {
     throw new UsageError(
-      `Cannot read --expect "${text}": write PATH=VALUE or PATH!=VALUE`,
+      `Cannot read --expect "${text}": write PATH=VALUE or PATH!=VALUE, ` +
+        "without spaces around the sign",
     );
   }
   parsePath(path);
@@ -173,10 +199,11 @@ export function checkExpectations(
     explain(entity, expectation) ?? []
   );
   if (details.length === 0) return;
+  const [first] = details;
+  const more = details.length > 1 ? ` (and ${details.length - 1} more)` : "";
   throw new ExpectationError(
-    `Cannot go on: ${details.length} of ${expectations.length} expectations ` +
-      `of entity "${entity.identifier}" do not hold; change it in Port and ` +
-      "run again, or let --wait wait for it",
+    `Cannot go on: of entity "${entity.identifier}", ${first}${more}; change ` +
+      "it in Port, then run again",
     details,
   );
 }
@@ -197,50 +224,5 @@ function explain(entity: JsonObject, expectation: Expectation) {
 
 /** The pauses between questions, in milliseconds: gentle on the rate limit. */
 const PAUSES = { first: 5_000, longest: 30_000 };
-
-/**
- * Asks again and again until the answer is as expected or the time is over.
- *
- * @param ask Asks once; throws when the answer is not yet as expected.
- * @param wait The most to wait, in milliseconds.
- * @param say Takes a line before each pause.
- * @param clock The clock.
- * @returns The answer.
- * @throws {ExpectationError} When the time is over.
- * @throws {ScriptError} When Port gave no answer to the last question, or an
- * answer that waiting does not change.
- */
-export async function waitFor<Answer>(
-  ask: () => Promise<Answer>,
-  wait: number,
-  say: (line: string) => void,
-  clock: Clock = CLOCK,
-): Promise<Answer> {
-  for await (const pauseAfter of questions({ wait, ...PAUSES }, clock)) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!mayPass(error)) throw error;
-      const pause = pauseAfter();
-      if (pause === 0) throw timeIsOver(error, wait);
-      const reason = error.details.join(", ") || error.message;
-      say(`Waiting: ${reason}; asking again in ${Math.ceil(pause / 1000)} s`);
-    }
-  }
-  throw new RangeError("The last question has no answer");
-}
-
-/** Whether waiting may change it. */
-function mayPass(error: unknown): error is ScriptError {
-  return error instanceof ExpectationError ||
-    error instanceof NotFoundError || error instanceof UnreachableError;
-}
-
-/** Without an answer to the last question, that is what there is to tell. */
-function timeIsOver(error: ScriptError, wait: number): ScriptError {
-  if (error instanceof UnreachableError) return error;
-  const message = `${error.message} (waited ${Math.round(wait / 1000)} s)`;
-  return new ExpectationError(message, error.details);
-}
 
 if (import.meta.main) await runScript(getEntity);

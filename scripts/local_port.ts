@@ -17,7 +17,13 @@ import {
   type Server,
   type ServerResponse,
 } from "node:http";
-import { fileURLToPath } from "node:url";
+import ciJob from "./blueprints/ci_job.json" with { type: "json" };
+import image from "./blueprints/image.json" with { type: "json" };
+import service from "./blueprints/service.json" with { type: "json" };
+import team from "./blueprints/team.json" with { type: "json" };
+import testBlueprint from "./blueprints/test_blueprint.json" with {
+  type: "json",
+};
 
 /** What can happen to a request on a bad day. */
 export type Weather =
@@ -36,16 +42,12 @@ export interface LocalPortOptions {
    * @default {0}
    */
   port?: number;
-  /**
-   * A folder of blueprints as `*.json`.
-   *
-   * @default {"scripts/blueprints"}
-   */
-  blueprints?: string | URL;
+  /** A folder of blueprints as `*.json`; those of this repository by default. */
+  blueprints?: string;
   /** A file that keeps the catalogue over a restart. */
   data?: string;
   /**
-   * How long each answer takes on top, in milliseconds.
+   * How long each answer takes at least, in milliseconds.
    *
    * @default {0}
    */
@@ -175,6 +177,13 @@ const ajv = new Ajv({ strict: false, logger: false });
 addFormats.default(ajv);
 ajv.addFormat("url", (text: string) => URL.canParse(text));
 
+const TEXT = { type: "string" };
+
+/** An object with these members and no others. */
+function closed(properties: Json, ...required: string[]): Json {
+  return { type: "object", properties, required, additionalProperties: false };
+}
+
 /** Port's pattern of an entity's identifier. */
 const IDENTIFIER = {
   type: "string",
@@ -182,8 +191,48 @@ const IDENTIFIER = {
   maxLength: 1000,
 };
 
+/** A query may stand for an identifier that the client does not know. */
+const SEARCH = { $ref: "#/definitions/search" };
+
+const TEXTS = { type: "array", items: TEXT };
+
+/** The queries that {@linkcode SEARCH} refers to. */
+const definitionsOfSearch = {
+  search: closed(
+    {
+      combinator: { enum: ["and", "or"] },
+      rules: {
+        type: "array",
+        items: {
+          anyOf: [
+            rule(TEXT, ["="], { type: ["string", "number", "null"] }),
+            rule(TEXT, ["in", "containsAny"], TEXTS),
+            rule(TEXT, ["contains"], {
+              anyOf: [{ type: ["string", "null"] }, TEXTS],
+            }),
+            SEARCH,
+          ],
+        },
+      },
+    },
+    "combinator",
+    "rules",
+  ),
+};
+
+/** A rule about a property. */
+function rule(property: Json, operators: string[], value: Json): Json {
+  const members = { property, operator: { enum: operators }, value };
+  return closed(members, "property", "operator", "value");
+}
+
 const RELATION = {
-  anyOf: [IDENTIFIER, { type: "array", items: IDENTIFIER }, { type: "null" }],
+  anyOf: [
+    IDENTIFIER,
+    { type: "array", items: IDENTIFIER },
+    { type: "null" },
+    SEARCH,
+  ],
 };
 
 /** The bodies of Port's OpenAPI document, as far as the routes here use them. */
@@ -197,9 +246,10 @@ const checkLogin = ajv.compile({
   additionalProperties: false,
 });
 const checkEntity = ajv.compile({
+  definitions: definitionsOfSearch,
   type: "object",
   properties: {
-    identifier: IDENTIFIER,
+    identifier: { anyOf: [IDENTIFIER, SEARCH] },
     title: { type: "string" },
     icon: { type: "string" },
     team: { type: ["string", "array"], items: { type: "string" } },
@@ -208,6 +258,7 @@ const checkEntity = ajv.compile({
   },
 });
 const checkEntityPatch = ajv.compile({
+  definitions: definitionsOfSearch,
   type: "object",
   properties: {
     identifier: IDENTIFIER,
@@ -288,16 +339,166 @@ const checkBulkDelete = ajv.compile({
   required: ["entities"],
   additionalProperties: false,
 });
-const checkSearch = ajv.compile({
+const CONTEXT = {
   type: "object",
-  properties: {
-    query: { type: "object" },
-    include: { type: "array", items: { type: "string" } },
-    exclude: { type: "array", items: { type: "string" } },
+  properties: { property: TEXT, context: { enum: ["user", "userTeams"] } },
+  required: ["property", "context"],
+};
+const PROPERTY = { oneOf: [TEXT, CONTEXT] };
+const DATE_TIME = { type: "string", format: "date-time" };
+const ON_TARGET = {
+  relation: TEXT,
+  targetProperty: { enum: ["$title", "$identifier"] },
+};
+const ON_SCORECARD = { scorecard: TEXT, scorecardRule: TEXT };
+const TYPE = { type: TEXT, format: TEXT };
+
+/** The lengths of the time that ends now, in days. */
+const LAST_DAYS: Readonly<Record<string, number>> = {
+  lastDay: 1,
+  lastWeek: 7,
+  last2Weeks: 14,
+  lastMonth: 30,
+  last3Months: 91,
+  last6Months: 182,
+  last12Months: 365,
+};
+
+const RANGE = {
+  type: "object",
+  oneOf: [
+    {
+      properties: { from: DATE_TIME, to: DATE_TIME },
+      required: ["from", "to"],
+    },
+    {
+      properties: {
+        preset: {
+          enum: ["today", "tomorrow", "yesterday", ...Object.keys(LAST_DAYS)],
+        },
+      },
+      required: ["preset"],
+    },
+    CONTEXT,
+  ],
+};
+const SCALAR = { type: ["null", "string", "number", "boolean"] };
+const EMPTY = { operator: { enum: ["isEmpty", "isNotEmpty"] } };
+const STRING_OPERATORS = [
+  "=",
+  "!=",
+  "containsAny",
+  "contains",
+  "doesNotContains",
+  "beginsWith",
+  "doesNotBeginsWith",
+  "endsWith",
+  "doesNotEndsWith",
+  "in",
+  "notIn",
+];
+const STEP = {
+  anyOf: [TEXT, {
+    type: "object",
+    properties: {
+      relation: TEXT,
+      maxHops: { type: "number", minimum: 1, maximum: 15 },
+    },
+  }],
+};
+
+/** What a rule of a search may be; only one blueprint has relations to ask for. */
+function makeDefinitions(route: "one" | "all"): Json {
+  const ofType = (type: string) => ({ type: "array", items: { type } });
+  const value = {
+    anyOf: [
+      SCALAR,
+      TEXTS,
+      CONTEXT,
+      ...route === "all" ? [ofType("number"), ofType("boolean")] : [],
+    ],
+  };
+  const string = { operator: { enum: STRING_OPERATORS }, value };
+  const onTarget = [
+    closed({ ...EMPTY, ...ON_TARGET }, "operator", "relation"),
+    closed({ ...EMPTY, ...ON_SCORECARD }, "operator", "scorecard"),
+    closed({ ...string, ...ON_TARGET }, "relation", "operator", "value"),
+    closed({ ...string, ...ON_SCORECARD }, "scorecard", "operator", "value"),
+  ];
+  const anyOf = [
+    rule(PROPERTY, ["between", "notBetween", "="], RANGE),
+    closed({ ...EMPTY, property: TEXT }, "operator", "property"),
+    closed(
+      { operator: { enum: ["isExpired", "isNotExpired"] }, property: TEXT },
+      "operator",
+      "property",
+    ),
+    rule(PROPERTY, [">", ">=", "<", "<="], {
+      anyOf: [{ type: "number" }, DATE_TIME, CONTEXT],
+    }),
+    rule(PROPERTY, STRING_OPERATORS, value),
+    ...route === "one" ? onTarget : [],
+    closed(
+      {
+        operator: { const: "relatedTo" },
+        blueprint: TEXT,
+        value: { anyOf: [TEXT, TEXTS] },
+        direction: { enum: ["upstream", "downstream"] },
+        required: { type: "boolean" },
+      },
+      "operator",
+      "value",
+      "blueprint",
+    ),
+    closed(
+      {
+        propertySchema: closed(
+          {
+            ...TYPE,
+            items: { type: "object", properties: TYPE, required: ["type"] },
+          },
+          "type",
+        ),
+        operator: { enum: ["=", "!=", "contains"] },
+        value: SCALAR,
+      },
+      "operator",
+      "propertySchema",
+    ),
+    rule(
+      {
+        anyOf: [
+          closed({
+            path: { type: "array", items: STEP },
+            fromBlueprint: TEXT,
+          }, "path"),
+          PROPERTY,
+        ],
+      },
+      ["matchAny"],
+      { anyOf: [TEXTS, PROPERTY] },
+    ),
+    QUERY,
+  ];
+  const combinator = { enum: ["and", "or"] };
+  const rules = { type: "array", items: { anyOf } };
+  return { query: closed({ combinator, rules }, "combinator", "rules") };
+}
+
+const QUERY = { $ref: "#/definitions/query" };
+const checkQuery = ajv.compile({
+  definitions: makeDefinitions("all"),
+  ...QUERY,
+});
+const checkSearch = ajv.compile({
+  definitions: makeDefinitions("one"),
+  ...closed({
+    query: QUERY,
+    include: TEXTS,
+    exclude: TEXTS,
     limit: { type: "number", minimum: 1, maximum: 1000 },
-    from: { type: "string" },
-  },
-  additionalProperties: false,
+    from: TEXT,
+  }),
 });
 const checkRun = ajv.compile({
   type: "object",
@@ -308,6 +509,9 @@ const checkRun = ajv.compile({
   required: ["properties"],
   additionalProperties: false,
 });
+const checkEmail = ajv.compile({ type: "string", format: "email" });
+const checkLogLimit = ajv.compile({ type: "number", minimum: 1, maximum: 50 });
+const checkLogOffset = ajv.compile({ type: "number", minimum: 0 });
 const checkRunPatch = ajv.compile({
   type: "object",
   properties: {
@@ -315,6 +519,7 @@ const checkRunPatch = ajv.compile({
     statusLabel: { type: "string" },
     link: { type: ["string", "array"], items: { type: "string" } },
     summary: { type: "string" },
+    message: { type: "object" },
     externalRunId: { type: "string" },
   },
   additionalProperties: false,
@@ -346,6 +551,12 @@ function compileSchema(schema: Blueprint["schema"]): ValidateFunction {
   } catch (error) {
     throw invalid(`"schema" ${error instanceof Error ? error.message : error}`);
   }
+}
+
+/** Which relations to follow; all of them by default. */
+interface RelationKind {
+  relation?: string;
+  required?: boolean | undefined;
 }
 
 /** Blueprints and entities, and the rules that hold between them. */
@@ -425,13 +636,8 @@ class Catalogue {
   /** Deletes an entity; those related to it must go too, or it stays. */
   deleteEntity(blueprint: string, identifier: string, dependents: boolean) {
     this.entity(blueprint, identifier);
+    if (!dependents) this.insistOnNoDependents(blueprint, identifier);
     const related = this.#dependents(blueprint, identifier);
-    if (related.length > 0 && !dependents) {
-      throw invalid(
-        `Entity "${identifier}" of the blueprint "${blueprint}" has ` +
-          `${related.length} dependents`,
-      );
-    }
     this.#entities.get(blueprint)?.delete(identifier);
     for (const [blueprint, { identifier }] of related) {
       if (this.find(blueprint, identifier)) {
@@ -440,17 +646,50 @@ class Catalogue {
     }
   }
 
+  insistOnNoDependents(blueprint: string, identifier: string): void {
+    const { length } = this.#dependents(blueprint, identifier);
+    if (length === 0) return;
+    throw invalid(
+      `Entity "${identifier}" of the blueprint "${blueprint}" has ` +
+        `${length} dependents`,
+    );
+  }
+
   #dependents(target: string, identifier: string): [string, Entity][] {
+    return this.sources([target, identifier], {}).flatMap(([blueprint, id]) => {
+      const entity = this.find(blueprint, id);
+      return entity ? [[blueprint, entity] as [string, Entity]] : [];
+    });
+  }
+
+  /** What an entity is related to, by one relation or by all of a kind. */
+  targets([blueprint, identifier]: Ref, kind: RelationKind): Ref[] {
+    const values = this.find(blueprint, identifier)?.relations ?? {};
+    return this.#relations(blueprint, kind).flatMap(([name, { target }]) =>
+      [values[name] ?? []].flat().map((each): Ref => [target, String(each)])
+    );
+  }
+
+  /** What is related to an entity. */
+  sources([target, identifier]: Ref, kind: RelationKind): Ref[] {
     return this.blueprints().flatMap((blueprint) => {
-      const names = Object.entries(blueprint.relations ?? {})
+      const names = this.#relations(blueprint.identifier, kind)
         .filter(([_, relation]) => relation.target === target)
         .map(([name]) => name);
       return this.entities(blueprint.identifier)
         .filter(({ relations }) =>
           names.some((name) => [relations[name]].flat().includes(identifier))
         )
-        .map((entity): [string, Entity] => [blueprint.identifier, entity]);
+        .map((entity): Ref => [blueprint.identifier, entity.identifier]);
     });
+  }
+
+  #relations(blueprint: string, { relation, required }: RelationKind) {
+    const relations = this.#blueprints.get(blueprint)?.relations ?? {};
+    return Object.entries(relations).filter(([name, each]) =>
+      (relation === undefined || relation === name) &&
+      (required === undefined || required === each.required)
+    );
   }
 
   /**
@@ -581,10 +820,13 @@ class Routes {
     if (root === "blueprints" && kind === "entities" && size === 4) {
       const blueprint = this.#catalogue.blueprint(first);
       if (isPost && second === "bulk") return this.#bulk(call, blueprint);
-      if (isPost && second === "search") return this.#search(call, blueprint);
+      if (isPost && second === "search") {
+        return this.#searchPage(call, blueprint);
+      }
       return this.#oneEntity(call, blueprint, second);
     }
-    if (root === "blueprints" && kind === "entities-count" && size === 3) {
+    const isGet = call.method === "GET";
+    if (isGet && kind === "entities-count" && size === 3) {
       const { identifier } = this.#catalogue.blueprint(first);
       return ok(200, { count: this.#catalogue.entities(identifier).length });
     }
@@ -644,11 +886,13 @@ class Routes {
         return ok(200, { blueprint });
       case "PUT":
         insist(checkBlueprintPatch, body, "blueprint");
+        insistOnName(identifier, (body as Json).identifier);
         return ok(200, {
           blueprint: this.#catalogue.setBlueprint({ ...body as Json, ...kept }),
         });
       case "PATCH":
         insist(checkBlueprintPatch, body, "blueprint");
+        insistOnName(identifier, (body as Json).identifier);
         return ok(200, {
           blueprint: this.#catalogue.setBlueprint({
             ...blueprint,
@@ -681,10 +925,10 @@ class Routes {
 
   #create(blueprint: Blueprint, raw: unknown, query: URLSearchParams) {
     insist(checkEntity, raw, "entity");
-    const body = raw as EntityBody;
+    const body = this.#resolve(blueprint, raw as EntityBody);
     const identifier = body.identifier ?? `e_${crypto.randomUUID()}`;
     const before = this.#catalogue.find(blueprint.identifier, identifier);
-    const upsert = flag(query, "upsert");
+    const upsert = flag(query, "upsert", "required");
     const merge = flag(query, "merge");
     if (before && !upsert) {
       throw taken(
@@ -695,6 +939,40 @@ class Routes {
     const entity = layOver(merge ? before : undefined, { ...body, identifier });
     this.#store(blueprint, entity, query);
     return { entity, created: before === undefined };
+  }
+
+  /** Puts the identifiers that they find in place of queries. */
+  #resolve(blueprint: Blueprint, body: EntityBody): EntityBody {
+    const { identifier, relations = {} } = body;
+    const resolved = Object.entries(relations).map(([name, value]) => {
+      const { target = "", many = false } = blueprint.relations?.[name] ?? {};
+      if (!isQuery(value)) return [name, value];
+      const found = this.#search(this.#catalogue.blueprint(target), value);
+      return [name, many ? found : found[0] ?? null];
+    });
+    return {
+      ...body,
+      ...(isQuery(identifier) && {
+        identifier: this.#searchOne(blueprint, identifier),
+      }),
+      ...(body.relations && { relations: Object.fromEntries(resolved) }),
+    };
+  }
+
+  #searchOne(blueprint: Blueprint, query: Query): string {
+    const [found] = this.#search(blueprint, query);
+    if (found !== undefined) return found;
+    throw notFound(
+      `No entity of the blueprint "${blueprint.identifier}" matches the query`,
+    );
+  }
+
+  #search(blueprint: Blueprint, query: Query): string[] {
+    insist(checkQuery, query, "query");
+    const matches = makeMatcher(query, this.#catalogue);
+    return this.#catalogue.entities(blueprint.identifier)
+      .filter((entity) => matches(blueprint, entity))
+      .map(({ identifier }) => identifier);
   }
 
   /** Takes each entity by itself: some can fail while others get in. */
@@ -715,7 +993,9 @@ class Routes {
       } catch (refusal) {
         if (!(refusal instanceof Refusal)) throw refusal;
         const { status, code, message } = refusal;
-        const identifier = String(each?.identifier ?? "");
+        const identifier = typeof each.identifier === "string"
+          ? each.identifier
+          : "";
         errors.push({
           identifier,
           index,
@@ -743,39 +1023,49 @@ class Routes {
     const dependents = flag(query, "delete_dependents", "required");
     const there = (body as { entities: string[] }).entities
       .filter((identifier) => this.#catalogue.find(blueprint, identifier));
+    // All of them or none.
+    if (!dependents) {
+      for (const id of there) {
+        this.#catalogue.insistOnNoDependents(blueprint, id);
+      }
+    }
     for (const identifier of there) {
       if (!this.#catalogue.find(blueprint, identifier)) continue;
-      this.#catalogue.deleteEntity(blueprint, identifier, dependents);
+      this.#catalogue.deleteEntity(blueprint, identifier, true);
     }
     return ok(200, { deletedEntities: there });
   }
 
   /** One page of a blueprint's entities, in the order of their identifiers. */
-  #search({ body = {} }: Call, { identifier: blueprint }: Blueprint): Reply {
+  #searchPage({ body = {} }: Call, blueprint: Blueprint): Reply {
     insist(checkSearch, body, "body");
     const { query, limit = 200, from, include = [], exclude = [] } =
       body as SearchBody;
-    const matches = makeMatcher(query ?? { combinator: "and", rules: [] });
-    const after = from === undefined ? undefined : decodePage(from);
-    const found = this.#catalogue.entities(blueprint)
+    const matches = makeMatcher(query ?? MATCH_ALL, this.#catalogue);
+    const after = from === undefined ? "" : decodePage(from);
+    const found = this.#catalogue.entities(blueprint.identifier)
       .filter((entity) => matches(blueprint, entity))
       .sort((a, b) => a.identifier < b.identifier ? -1 : 1)
-      .filter(({ identifier }) => after === undefined || identifier > after);
+      .filter(({ identifier }) => identifier > after);
     const page = found.slice(0, limit);
     const last = page.at(-1);
+    const toPath = (name: string) => pathOf(name, blueprint);
     return ok(200, {
-      entities: page.map((entity) => pick(entity, include, exclude)),
+      entities: page.map((entity) =>
+        pick(entity, include.map(toPath), exclude.map(toPath))
+      ),
       ...(last && found.length > limit &&
         { next: encodePage(last.identifier) }),
     });
   }
 
   #searchAll({ body, query }: Call): Reply {
-    const matches = makeMatcher(body);
-    const found = this.#catalogue.blueprints().flatMap(({ identifier }) =>
-      this.#catalogue.entities(identifier)
-        .filter((entity) => matches(identifier, entity))
-        .map((entity) => ({ blueprint: identifier, entity }))
+    insist(checkQuery, body, "body");
+    const matches = makeMatcher(body as Query, this.#catalogue);
+    const found = this.#catalogue.blueprints().flatMap((blueprint) =>
+      this.#catalogue.entities(blueprint.identifier)
+        .filter((entity) => matches(blueprint, entity))
+        .map((entity) => ({ blueprint: blueprint.identifier, entity }))
     );
     return ok(200, {
       matchingBlueprints: [...new Set(found.map(({ blueprint }) => blueprint))],
@@ -802,15 +1092,16 @@ class Routes {
         });
       case "PATCH": {
         insist(checkEntityPatch, body, "entity");
-        const entity = layOver(before, { ...body as EntityBody, identifier });
+        const change = this.#resolve(blueprint, body as EntityBody);
+        insistOnName(identifier, change.identifier);
+        const entity = layOver(before, { ...change, identifier });
         return ok(200, { entity: this.#store(blueprint, entity, query) });
       }
       case "PUT": {
         insist(checkEntity, body, "entity");
-        const entity = layOver(undefined, {
-          ...body as EntityBody,
-          identifier,
-        });
+        const whole = this.#resolve(blueprint, body as EntityBody);
+        insistOnName(identifier, whole.identifier);
+        const entity = layOver(undefined, { ...whole, identifier });
         return ok(200, { entity: this.#store(blueprint, entity, query) });
       }
       case "DELETE": {
@@ -882,6 +1173,8 @@ class Actions {
       throw notFound(`Action with identifier "${action}" does not exist`);
     }
     insist(checkRun, body, "body");
+    const runAs = query.get("run_as");
+    if (runAs !== null) insist(checkEmail, runAs, "run_as");
     const { properties, entity } = body as {
       properties: Json;
       entity?: string;
@@ -895,7 +1188,7 @@ class Actions {
       requiredApproval: false,
       source: "API",
       status: "IN_PROGRESS",
-      createdBy: query.get("run_as") ?? "local-port",
+      createdBy: runAs ?? "local-port",
       createdAt: now,
       updatedAt: now,
     };
@@ -908,7 +1201,7 @@ class Actions {
     if (method === "GET") return ok(200, { run });
     if (method !== "PATCH") return undefined;
     insist(checkRunPatch, body, "body");
-    const { externalRunId: _, ...change } = body as Json;
+    const { externalRunId: _, message: __, ...change } = body as Json;
     return ok(200, { run: this.#change(run, change) });
   }
 
@@ -926,6 +1219,8 @@ class Actions {
     if (method === "GET") {
       const offset = Number(query.get("offset") ?? 0);
       const limit = Number(query.get("limit") ?? 50);
+      insist(checkLogLimit, limit, "limit");
+      insist(checkLogOffset, offset, "offset");
       return ok(200, { runLogs: logs.slice(offset, offset + limit) });
     }
     if (method !== "POST") return undefined;
@@ -946,77 +1241,202 @@ class Actions {
 }
 
 interface SearchBody {
-  query?: Json;
+  query?: Query;
   include?: string[];
   exclude?: string[];
   limit?: number;
   from?: string;
 }
 
+/** The route of one blueprint takes names, with `$` before those of Port. */
+function pathOf(name: string, { identifier, schema, relations }: Blueprint) {
+  if (name.startsWith("$")) return name.slice(1);
+  if (Object.hasOwn(schema.properties, name)) return `properties.${name}`;
+  if (Object.hasOwn(relations ?? {}, name)) return `relations.${name}`;
+  throw invalid(
+    `Property "${name}" does not exist in the blueprint "${identifier}"`,
+  );
+}
+
+/** A hash of what the page before ended with; nobody is to look into it. */
 function encodePage(identifier: string): string {
-  return encodeURIComponent(identifier);
+  return btoa(encodeURIComponent(identifier));
 }
 
 function decodePage(from: string): string {
   try {
-    return decodeURIComponent(from);
+    return decodeURIComponent(atob(from));
   } catch {
     throw invalid(`"from" is not valid`);
   }
 }
 
-type Matcher = (blueprint: string, entity: Entity) => boolean;
+/** A search query; its rules may be queries themselves. */
+interface Query {
+  combinator: "and" | "or";
+  rules: (Rule | Query)[];
+}
 
-/** Turns a search query into a test; its rules may hold queries themselves. */
-function makeMatcher(query: unknown): Matcher {
-  const { combinator, rules } = Object(query);
-  if ((combinator !== "and" && combinator !== "or") || !Array.isArray(rules)) {
-    throw invalid('A query must have "combinator" (and, or) and "rules"');
-  }
-  const matchers = rules.map((rule) =>
-    "combinator" in Object(rule) ? makeMatcher(rule) : makeRule(rule)
+function isQuery(value: unknown): value is Query {
+  return typeof value === "object" && value !== null && "combinator" in value;
+}
+
+/** A rule; which members it has depends on its operator. */
+interface Rule {
+  operator: string;
+  property?: string | { path?: (string | Step)[]; fromBlueprint?: string };
+  relation?: string;
+  targetProperty?: "$title" | "$identifier";
+  propertySchema?: Json;
+  blueprint?: string;
+  direction?: "upstream" | "downstream";
+  required?: boolean;
+  value?: unknown;
+}
+
+/** One step of a path along relations. */
+interface Step {
+  relation: string;
+  maxHops: number;
+}
+
+/** An entity by the identifiers of its blueprint and itself. */
+type Ref = readonly [blueprint: string, identifier: string];
+
+type Matcher = (blueprint: Blueprint, entity: Entity) => boolean;
+
+const MATCH_ALL: Query = { combinator: "and", rules: [] };
+
+/** Turns a query into a test. */
+function makeMatcher(query: Query, catalogue: Catalogue): Matcher {
+  const matchers = query.rules.map((rule) =>
+    "rules" in rule ? makeMatcher(rule, catalogue) : makeRule(rule, catalogue)
   );
-  return combinator === "and"
+  return query.combinator === "and"
     ? (...of) => matchers.every((matches) => matches(...of))
     : (...of) => matchers.some((matches) => matches(...of));
 }
 
-/** Gives the value that a rule looks at. */
-function readFor(rule: Json): (blueprint: string, entity: Entity) => unknown {
-  const { property, relation } = rule;
-  if (typeof relation === "string") {
-    return (_, { relations }) => relations[relation];
+function makeRule(rule: Rule, catalogue: Catalogue): Matcher {
+  const { operator, value, property, propertySchema } = rule;
+  if ([property, value].some((part) => "context" in Object(part))) {
+    throw invalid('The local Port has no users, and so takes no "context"');
   }
-  if (typeof property !== "string") {
-    throw invalid('The local Port takes rules with "property" or "relation"');
+  if ("scorecard" in rule) throw invalid("The local Port has no scorecards");
+  if (operator === "relatedTo") return isAmong(relatedTo(rule, catalogue));
+  const { path, fromBlueprint } = Object(property);
+  if (path !== undefined) return makePathRule(rule, catalogue);
+  if (fromBlueprint !== undefined) throw invalid('"path" is required');
+  const test = OPERATORS[operator] ?? same;
+  if (propertySchema !== undefined) {
+    return ({ schema }, { properties }) =>
+      Object.entries(properties).some(([name, actual]) =>
+        isOfType(schema.properties[name], propertySchema) && test(actual, value)
+      );
   }
   return (blueprint, entity) =>
-    ({
-      $identifier: entity.identifier,
-      $title: entity.title,
-      $team: entity.team,
-      $icon: entity.icon,
-      $blueprint: blueprint,
-    })[property] ?? entity.properties[property] ?? entity.relations[property];
+    test(valueFor(rule, blueprint, entity, catalogue), value);
 }
 
-function makeRule(rule: unknown): Matcher {
-  if (typeof rule !== "object" || rule === null) {
-    throw invalid("A rule must be object");
+/** The value that a rule looks at. */
+function valueFor(
+  { property = "", relation, targetProperty }: Rule,
+  blueprint: Blueprint,
+  entity: Entity,
+  catalogue: Catalogue,
+): unknown {
+  if (relation !== undefined) {
+    const target = blueprint.relations?.[relation]?.target ?? "";
+    const value = own(entity.relations, relation);
+    if (targetProperty !== "$title" || value === undefined) return value;
+    const titles = [value].flat().map((identifier) =>
+      catalogue.find(target, String(identifier))?.title
+    );
+    return Array.isArray(value) ? titles : titles[0];
   }
-  const { operator, value } = rule as Json;
-  if (operator === "relatedTo") return makeRelatedTo(rule as Json);
-  const test = OPERATORS[String(operator)];
-  if (test === undefined) throw invalid(`Operator "${operator}" is not known`);
-  const read = readFor(rule as Json);
-  return (blueprint, entity) => test(read(blueprint, entity), value);
+  const name = String(property);
+  const { identifier, title, icon, team, properties, relations } = entity;
+  const meta: Json = {
+    $identifier: identifier,
+    $title: title,
+    $icon: icon,
+    $team: team,
+    $blueprint: blueprint.identifier,
+  };
+  return own(meta, name) ?? own(properties, name) ?? own(relations, name);
 }
 
-/** Only the relations of the entity itself, and only downstream of it. */
-function makeRelatedTo({ value }: Json): Matcher {
-  const wanted = [value].flat();
-  return (_, { relations }) =>
-    Object.values(relations).flat().some((target) => wanted.includes(target));
+/** Not what every object has, such as `constructor`. */
+function own(values: Json, name: string): unknown {
+  return Object.hasOwn(values, name) ? values[name] : undefined;
+}
+
+/** Whether a property is of a type, as far as that says. */
+function isOfType(property: Property | undefined, wanted: Json): boolean {
+  const { items, ...rest } = wanted;
+  const actual: Json = { ...property };
+  return Object.entries(rest).every(([name, value]) =>
+    actual[name] === value
+  ) &&
+    (items === undefined || isOfType(actual.items as Property, items as Json));
+}
+
+function isAmong(refs: Ref[]): Matcher {
+  const keys = new Set(refs.map((ref) => JSON.stringify(ref)));
+  return (blueprint, { identifier }) =>
+    keys.has(JSON.stringify([blueprint.identifier, identifier]));
+}
+
+/** All that a rule's entities depend on (upstream), and that depends on them. */
+function relatedTo(rule: Rule, catalogue: Catalogue): Ref[] {
+  const { blueprint = "", value, direction, required } = rule;
+  const start = [value].flat().map((each): Ref => [blueprint, String(each)]);
+  const reach = (next: (ref: Ref) => Ref[]) => {
+    const found = new Map<string, Ref>();
+    const visit = (ref: Ref) => {
+      if (found.has(JSON.stringify(ref))) return;
+      found.set(JSON.stringify(ref), ref);
+      next(ref).forEach(visit);
+    };
+    start.flatMap(next).forEach(visit);
+    return [...found.values()];
+  };
+  return [
+    ...direction === "downstream"
+      ? []
+      : reach((ref) => catalogue.targets(ref, { required })),
+    ...direction === "upstream"
+      ? []
+      : reach((ref) => catalogue.sources(ref, { required })),
+  ];
+}
+
+/** From the entity to those named or, with `fromBlueprint`, the other way. */
+function makePathRule(rule: Rule, catalogue: Catalogue): Matcher {
+  const { path = [], fromBlueprint } = Object(rule.property);
+  const wanted = [rule.value].flat().map(String);
+  if (fromBlueprint !== undefined) {
+    const start = wanted.map((each): Ref => [fromBlueprint, each]);
+    return isAmong(walk(start, path, catalogue));
+  }
+  return (blueprint, { identifier }) =>
+    walk([[blueprint.identifier, identifier]], path, catalogue)
+      .some(([_, identifier]) => wanted.includes(identifier));
+}
+
+/** Where a path leads; after fixed steps, `maxHops` may also be no hop. */
+function walk(start: Ref[], path: (string | Step)[], catalogue: Catalogue) {
+  return path.reduce((refs: Ref[], step, index) => {
+    const { relation, maxHops = 1 } = typeof step === "string"
+      ? { relation: step }
+      : step;
+    const found = typeof step !== "string" && index > 0 ? [...refs] : [];
+    for (let hop = 0; hop < maxHops; hop++) {
+      refs = refs.flatMap((ref) => catalogue.targets(ref, { relation }));
+      found.push(...refs);
+    }
+    return found;
+  }, start);
 }
 
 type Operator = (actual: unknown, wanted: unknown) => boolean;
@@ -1040,10 +1460,34 @@ const ends: Operator = (actual, wanted) =>
 const isEmpty: Operator = (actual) =>
   actual === undefined || actual === null || [actual].flat().length === 0;
 const isBetween: Operator = (actual, wanted) => {
-  const { from, to } = Object(wanted);
+  const { from, to } = rangeOf(wanted as { preset: string });
   return compare(actual, from, (sign) => sign >= 0) &&
     compare(actual, to, (sign) => sign <= 0);
 };
+const isEqual: Operator = (actual, wanted) =>
+  "preset" in Object(wanted) || "from" in Object(wanted)
+    ? isBetween(actual, wanted)
+    : same(actual, wanted);
+
+/** A range of time; presets are days of UTC, or so many days up to now. */
+function rangeOf(wanted: { preset: string } | { from: string; to: string }) {
+  if (!("preset" in wanted)) return wanted;
+  const now = Date.now();
+  const midnight = now - now % DAY;
+  const { preset } = wanted;
+  const [from, to] = preset === "today"
+    ? [midnight, midnight + DAY]
+    : preset === "tomorrow"
+    ? [midnight + DAY, midnight + 2 * DAY]
+    : preset === "yesterday"
+    ? [midnight - DAY, midnight]
+    : [now - (LAST_DAYS[preset] ?? 0) * DAY, now];
+  return { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
+}
+
+/** A day in milliseconds. */
+const DAY = 24 * 60 * 60 * 1000;
+
 const isExpired: Operator = (actual) =>
   compare(actual, new Date().toISOString(), (sign) => sign < 0);
 
@@ -1067,7 +1511,7 @@ const not = (test: Operator): Operator => (actual, wanted) =>
   !test(actual, wanted);
 
 const OPERATORS: Readonly<Record<string, Operator>> = {
-  "=": same,
+  "=": isEqual,
   "!=": not(same),
   ">": (actual, wanted) => compare(actual, wanted, (sign) => sign > 0),
   ">=": (actual, wanted) => compare(actual, wanted, (sign) => sign >= 0),
@@ -1082,6 +1526,7 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   doesNotEndsWith: not(ends),
   in: isIn,
   notIn: not(isIn),
+  matchAny: isIn,
   isEmpty,
   isNotEmpty: not(isEmpty),
   between: isBetween,
@@ -1106,6 +1551,12 @@ function flag(
   throw invalid(
     `"${name}" ${value === null ? "is required" : "must be boolean"}`,
   );
+}
+
+/** What is not played here is refused, not passed over in silence. */
+function insistOnName(identifier: string, wanted: unknown): void {
+  if (wanted === undefined || wanted === identifier) return;
+  throw invalid(`The local Port renames nothing: "${identifier}" it stays`);
 }
 
 /** Lays what is named over what is there; `null` clears a value. */
@@ -1325,7 +1776,8 @@ export async function startLocalPort(
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     const start = performance.now();
     const text = await readBody(request);
-    if (latency > 0) await new Promise((done) => setTimeout(done, latency));
+    const left = latency - (performance.now() - start);
+    if (left > 0) await new Promise((done) => setTimeout(done, left));
     const { headers, wait } = limiter.take();
     const met = wait > 0 ? "rate-limited" : weather();
     const wire = storm(met, wait) ?? answer(request, text);
@@ -1419,7 +1871,20 @@ function loadCatalogue({ data, blueprints }: LocalPortOptions): Catalogue {
       if (text !== undefined) catalogue.load(text);
     });
   }
-  const folder = toFolder(blueprints ?? new URL("blueprints", import.meta.url));
+  const found = blueprints === undefined
+    ? [ciJob, image, service, team, testBlueprint]
+    : readBlueprints(blueprints);
+  for (const blueprint of found) {
+    if (!catalogue.hasBlueprint(String(blueprint.identifier))) {
+      attempt(`use the blueprint "${blueprint.identifier}"`, () => {
+        catalogue.loadBlueprint(blueprint);
+      });
+    }
+  }
+  return catalogue;
+}
+
+function readBlueprints(folder: string): Json[] {
   const files = attempt(
     `read the folder of blueprints "${folder}"`,
     () =>
@@ -1427,16 +1892,13 @@ function loadCatalogue({ data, blueprints }: LocalPortOptions): Catalogue {
         name.endsWith(".json")
       ),
   );
-  for (const { name } of files) {
+  return files.map(({ name }) => {
     const path = `${folder}/${name}`;
-    attempt(`read the blueprint "${path}"`, () => {
-      const blueprint = JSON.parse(Deno.readTextFileSync(path));
-      if (!catalogue.hasBlueprint(blueprint.identifier)) {
-        catalogue.loadBlueprint(blueprint);
-      }
-    });
-  }
-  return catalogue;
+    return attempt(
+      `read the blueprint "${path}"`,
+      () => JSON.parse(Deno.readTextFileSync(path)),
+    );
+  });
 }
 
 /** Takes a step of the start; when it fails, the error says what it was. */
@@ -1447,10 +1909,6 @@ function attempt<Result>(what: string, step: () => Result): Result {
     const reason = error instanceof Error ? error.message : error;
     throw new Error(`Cannot ${what}: ${reason}`);
   }
-}
-
-function toFolder(folder: string | URL): string {
-  return typeof folder === "string" ? folder : fileURLToPath(folder);
 }
 
 function readIfThere(path: string): string | undefined {
@@ -1586,7 +2044,8 @@ async function main(): Promise<void> {
   });
   console.log(`Local Port listens on ${url}`);
   console.log(
-    `export API_URL=${url}` +
+    // A proxy must not see what is meant for this machine.
+    `export API_URL=${url} NO_PROXY="127.0.0.1,$NO_PROXY"` +
       (clientId ? "" : " PORT_CLIENT_ID=local-id") +
       (clientSecret ? "" : " PORT_CLIENT_SECRET=local-secret"),
   );

@@ -11,9 +11,9 @@ import {
   readVariables,
 } from "../lib/circleci.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
+import { upsertEntity, upsertRequest } from "../lib/entities.ts";
 import { buildEntity } from "../lib/entity.ts";
 import { UsageError } from "../lib/errors.ts";
-import { upsertRequest } from "../lib/requests.ts";
 
 /** The script, for its file and for tests. */
 export const reportCiJob = defineScript({
@@ -97,7 +97,7 @@ export const reportCiJob = defineScript({
       const { method, path } = upsertRequest(blueprint, entity, options);
       return print({ method, url: settings.apiUrl + path, body: entity });
     }
-    print(await port.upsertEntity(blueprint, entity, options));
+    print(await upsertEntity(port, blueprint, entity, options));
     say(`Reported "${options.status}" of "${job.title}" to "${blueprint}"`);
   },
 });
@@ -129,6 +129,11 @@ function parseMapping(text: string): [property: string, variable: string] {
         "sha=CIRCLE_SHA1",
     );
   }
+  if (SECRET.test(variable)) {
+    throw new UsageError(
+      `Cannot use --map "${text}": a secret must not be sent as a property`,
+    );
+  }
   const { state } = Deno.permissions.querySync({ name: "env", variable });
   if (state === "granted") return [property, variable];
   throw new UsageError(
@@ -136,5 +141,8 @@ function parseMapping(text: string): [property: string, variable: string] {
       "--allow-env= after deno run",
   );
 }
+
+/** Names of variables that nobody may read in Port. */
+const SECRET = /^PORT_CLIENT_|TOKEN|SECRET|PASSWORD/;
 
 if (import.meta.main) await runScript(reportCiJob);

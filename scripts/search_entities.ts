@@ -5,6 +5,7 @@
  * @module
  */
 import { defineScript, runScript } from "../lib/cli.ts";
+import * as entities from "../lib/entities.ts";
 import { parsePath, valueAt } from "../lib/entity.ts";
 import { ExpectationError, UsageError } from "../lib/errors.ts";
 import { type Json, type JsonObject, parseJsonObject } from "../lib/json.ts";
@@ -83,14 +84,16 @@ export const searchEntities = defineScript({
     };
     const all: Json[] = [];
     let found = 0;
-    for await (const entity of port.searchEntities(search)) {
-      if (found === limit) break;
+    for await (const entity of entities.searchEntities(port, search)) {
       found++;
-      const value = path ? valueAt(entity, path) : undefined;
-      if (options.count || value?.there === false) continue;
-      const result = (value ? value.value : entity) as Json;
-      if (output === "json") all.push(result);
-      else printLine(result);
+      const value = path
+        ? valueAt(entity, path)
+        : { there: true, value: entity };
+      if (value.there && !options.count) {
+        if (output === "json") all.push(value.value as Json);
+        else printLine(value.value);
+      }
+      if (found === limit) break;
     }
     if (options.count) print(found);
     else if (output === "json") print(all);
@@ -143,13 +146,17 @@ async function readQuery(
 function parseRule(text: string): JsonObject {
   const [, property, operator, value = ""] =
     /^([^=!<>]+?)(=|!=|>=|<=|>|<)(.*)$/s.exec(text) ?? [];
-  if (property === undefined || operator === undefined) {
+  // "a = b" and "a == b" would be other questions than they look like.
+  if (
+    property === undefined || operator === undefined ||
+    /^\s|\s$/.test(property) || /^[\s=<>!]/.test(value)
+  ) {
     throw new UsageError(
       `Cannot read --where "${text}": write NAME=VALUE, with =, !=, >, >=, < ` +
-        "or <=",
+        "or <=, without spaces around it",
     );
   }
-  return { property: property.trim(), operator, value: parseValue(value) };
+  return { property, operator, value: parseValue(value) };
 }
 
 function parseValue(text: string): Json {

@@ -4,8 +4,9 @@
  *
  * @module
  */
+import { addRunLog, getRun, updateRun } from "../lib/action_runs.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
-import { UsageError } from "../lib/errors.ts";
+import { ScriptError, UsageError } from "../lib/errors.ts";
 import { readLines } from "../lib/input.ts";
 import type { JsonObject } from "../lib/json.ts";
 import type { PortClient } from "../lib/port_client.ts";
@@ -49,11 +50,12 @@ export const updateActionRun = defineScript({
       args: "--log - --status SUCCESS <<< 'Deployed 1.4.2'",
     },
   ],
-  async run({ options, port, print, say, openInput }) {
+  async run({ options, port, print, say, warn, openInput }) {
     const runId = options.runId ?? environmentVariable("PORT_RUN_ID");
     if (!runId) {
       throw new UsageError(
-        "Cannot tell the run: give --run-id ID, or set PORT_RUN_ID",
+        "Cannot tell the run: give --run-id ID, or set PORT_RUN_ID and run " +
+          "with --allow-env=PORT_*,API_URL",
       );
     }
     const change = readChange(options);
@@ -63,13 +65,16 @@ export const updateActionRun = defineScript({
         "Cannot tell what to update: give --log, --status or another",
       );
     }
-    if (options.log === "-") {
-      await sendLines(port, runId, openInput("-"));
-    } else if (options.log !== undefined) {
-      await port.addRunLog(runId, options.log);
-    }
-    print(await port.run(runId, isChange ? change : undefined));
+    const log = new RunLog(port, runId, warn);
+    if (options.log === "-") await log.sendAll(openInput("-"));
+    else if (options.log !== undefined) await log.send(options.log);
+    print(
+      isChange
+        ? await updateRun(port, runId, change)
+        : await getRun(port, runId),
+    );
     say(`Updated run "${runId}"`);
+    if (log.error) throw log.error;
   },
 });
 
@@ -100,42 +105,84 @@ function readChange(
   };
 }
 
-/** The most of a log that gathers before the build has to wait, in characters. */
-const MOST_WAITING = 32_000;
+/**
+ * The most of a log in one message, in characters; more has to wait. Escaped in
+ * JSON it is still less than Port takes.
+ */
+const LONGEST = 150_000;
 
 /** The least time between two messages, in milliseconds. */
 const PERIOD = 1_000;
 
-/**
- * Sends lines in their order: the first at once, then what has gathered in each
- * second as one message, so that a chatty build does not spend the rate limit.
- */
-async function sendLines(
-  port: PortClient,
-  runId: string,
-  stream: ReadableStream<Uint8Array>,
-): Promise<void> {
-  let waiting = "";
-  let sending: Promise<void> | undefined;
-  const ended = Promise.withResolvers<void>();
-  const send = async () => {
-    while (waiting !== "") {
-      const message = waiting;
-      waiting = "";
-      await port.addRunLog(runId, message);
-      await Promise.race([CLOCK.sleep(PERIOD), ended.promise]);
-    }
-    sending = undefined;
-  };
-  for await (const { text } of readLines(stream)) {
-    waiting += (waiting && "\n") + (text || " ");
-    sending ??= send();
-    // Told to whoever waits for it below.
-    sending.catch(() => {});
-    if (waiting.length > MOST_WAITING) await sending;
+/** Messages that fail one after the other before no more are sent. */
+const HOPELESS = 3;
+
+/** The log of a run. What cannot be sent must not end the build, nor its report. */
+class RunLog {
+  readonly #port: PortClient;
+  readonly #runId: string;
+  readonly #warn: (line: string) => void;
+  #failures = 0;
+  /** Why a part of the log is not in Port. */
+  error: ScriptError | undefined;
+
+  constructor(
+    port: PortClient,
+    runId: string,
+    warn: (line: string) => void,
+  ) {
+    this.#port = port;
+    this.#runId = runId;
+    this.#warn = warn;
   }
-  ended.resolve();
-  await sending;
+
+  async send(message: string): Promise<void> {
+    if (this.#failures === HOPELESS) return;
+    try {
+      await addRunLog(this.#port, this.#runId, message);
+      this.#failures = 0;
+    } catch (error) {
+      if (!(error instanceof ScriptError)) throw error;
+      this.error ??= error;
+      this.#failures++;
+      this.#warn(
+        error.message +
+          (this.#failures === HOPELESS ? "; no more of the log is sent" : ""),
+      );
+    }
+  }
+
+  /**
+   * Sends lines in their order: the first at once, then what has gathered in
+   * each second as one message, so that a chatty build does not spend the rate
+   * limit.
+   */
+  async sendAll(stream: ReadableStream<Uint8Array>): Promise<void> {
+    let waiting = "";
+    let sending: Promise<void> | undefined;
+    const ended = Promise.withResolvers<void>();
+    const sendWaiting = async () => {
+      while (waiting !== "") {
+        // A character of two parts stays whole.
+        const message = waiting.slice(0, LONGEST).replace(
+          /[\ud800-\udbff]$/,
+          "",
+        );
+        waiting = waiting.slice(message.length);
+        await this.send(message);
+        if (this.#failures === HOPELESS) continue;
+        await Promise.race([CLOCK.sleep(PERIOD), ended.promise]);
+      }
+      sending = undefined;
+    };
+    for await (const { text } of readLines(stream)) {
+      waiting += (waiting && "\n") + (text || " ");
+      sending ??= sendWaiting();
+      if (waiting.length > LONGEST) await sending;
+    }
+    ended.resolve();
+    await sending;
+  }
 }
 
 if (import.meta.main) await runScript(updateActionRun);

@@ -4,6 +4,12 @@
  *
  * @module
  */
+import {
+  createBlueprint,
+  getBlueprint,
+  replaceBlueprint,
+  updateBlueprint,
+} from "../lib/blueprints.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
 import { NotFoundError, UsageError } from "../lib/errors.ts";
 import {
@@ -109,20 +115,35 @@ interface StoreOptions {
   say: (line: string) => void;
 }
 
+/** Creates what is not there first, as all others may be related to it. */
 async function storeAll(
   port: PortClient,
   blueprints: Blueprint[],
   options: StoreOptions,
 ): Promise<JsonObject[]> {
+  const there = new Map<Blueprint, JsonObject | undefined>();
+  for (const blueprint of blueprints) {
+    there.set(blueprint, await find(port, blueprint.identifier));
+  }
+  const isNew = (blueprint: Blueprint) => there.get(blueprint) === undefined;
+  const stored = await createAll(port, blueprints.filter(isNew), options);
+  for (const [blueprint, before] of there) {
+    if (before === undefined) continue;
+    stored.push(await change(port, before, blueprint, options));
+  }
+  return stored;
+}
+
+/** In a circle of relations, one must wait until its target is there. */
+async function createAll(
+  port: PortClient,
+  blueprints: Blueprint[],
+  { say }: StoreOptions,
+): Promise<JsonObject[]> {
   const stored = new Map<string, JsonObject>();
   const incomplete: Blueprint[] = [];
   for (const [index, blueprint] of blueprints.entries()) {
     const { identifier } = blueprint;
-    const there = await find(port, identifier);
-    if (there) {
-      stored.set(identifier, await change(port, there, blueprint, options));
-      continue;
-    }
     const later = blueprints.slice(index + 1).map((next) => next.identifier);
     const relations = Object.entries(member(blueprint, "relations"));
     const ready = relations.filter(([_, relation]) =>
@@ -130,12 +151,12 @@ async function storeAll(
     );
     if (ready.length < relations.length) incomplete.push(blueprint);
     const body = { ...blueprint, relations: Object.fromEntries(ready) };
-    stored.set(identifier, await port.createBlueprint(identifier, body));
-    options.say(`Created blueprint "${identifier}"`);
+    stored.set(identifier, await createBlueprint(port, identifier, body));
+    say(`Created blueprint "${identifier}"`);
   }
   for (const { identifier, relations } of incomplete) {
     const body = { relations: relations ?? {} };
-    stored.set(identifier, await port.updateBlueprint(identifier, body));
+    stored.set(identifier, await updateBlueprint(port, identifier, body));
   }
   return [...stored.values()];
 }
@@ -145,7 +166,7 @@ async function find(
   identifier: string,
 ): Promise<JsonObject | undefined> {
   try {
-    return await port.getBlueprint(identifier);
+    return await getBlueprint(port, identifier);
   } catch (error) {
     if (error instanceof NotFoundError) return undefined;
     throw error;
@@ -167,8 +188,8 @@ async function change(
     return there;
   }
   const stored = replace
-    ? await port.replaceBlueprint(identifier, wanted)
-    : await port.updateBlueprint(identifier, wanted);
+    ? await replaceBlueprint(port, identifier, wanted)
+    : await updateBlueprint(port, identifier, wanted);
   const verb = replace ? "Replaced" : "Updated";
   say(`${verb} blueprint "${identifier}": ${changes || "no change"}`);
   return stored;

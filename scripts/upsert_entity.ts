@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { parseStepVariables, setStepVariables } from "../lib/circleci.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
+import * as entities from "../lib/entities.ts";
 import { buildEntity } from "../lib/entity.ts";
 import { UsageError } from "../lib/errors.ts";
 import { parseJsonObject } from "../lib/json.ts";
-import { upsertRequest } from "../lib/requests.ts";
+import { prepareStepVariables } from "../lib/step_variables.ts";
 
 /** The script, for its file and for tests. */
 export const upsertEntity = defineScript({
@@ -90,16 +90,25 @@ export const upsertEntity = defineScript({
       options.file === "-" ? "standard input" : `file "${options.file}"`,
     );
     const { blueprint, entity } = buildEntity(options, file);
-    const variables = parseStepVariables(options.setEnv);
+    const setVariables = await prepareStepVariables(options.setEnv);
     if (options.dryRun) {
-      if (variables.length > 0) {
+      if (options.setEnv.length > 0) {
         throw new UsageError("Cannot use --set-env with --dry-run: drop one");
       }
-      const { method, path } = upsertRequest(blueprint, entity, options);
+      const { method, path } = entities.upsertRequest(
+        blueprint,
+        entity,
+        options,
+      );
       return print({ method, url: settings.apiUrl + path, body: entity });
     }
-    const stored = await port.upsertEntity(blueprint, entity, options);
-    setStepVariables(variables, stored);
+    const stored = await entities.upsertEntity(
+      port,
+      blueprint,
+      entity,
+      options,
+    );
+    setVariables(stored);
     print(stored);
     say(`${done(options)} entity "${stored.identifier}" of "${blueprint}"`);
   },

@@ -112,6 +112,9 @@ Deno.test("readVariables() takes credentials out of every URL", () => {
       "see http://host/x and ssh://host/y",
     "git@github.com:acme/shop.git": "git@github.com:acme/shop.git",
     "https://acme.test/a@b": "https://acme.test/a@b",
+    "https://acme.test:8443/a@b": "https://acme.test:8443/a@b",
+    "https://u:p/w@github.com/acme/shop": "https://github.com/acme/shop",
+    "u:pw@github.com:acme/shop.git": "github.com:acme/shop.git",
   };
   for (const [url, expected] of Object.entries(urls)) {
     assertEquals(readVariables({ a: "A" }, () => url), { a: expected });
@@ -161,6 +164,11 @@ Deno.test("branchPage() finds the page at each VCS", () => {
     ],
     [
       "https://user:hush@github.com/acme/shop.git",
+      "main",
+      "https://github.com/acme/shop/tree/main",
+    ],
+    [
+      "user:hush@github.com:acme/shop.git",
       "main",
       "https://github.com/acme/shop/tree/main",
     ],

@@ -3,10 +3,11 @@ import {
   assertEquals,
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
-import { defineScript, execute, type Terminal, toFlag } from "../lib/cli.ts";
+import { defineScript, execute, type Terminal } from "../lib/cli.ts";
+import { EXIT_CODES } from "../lib/help.ts";
+import { toFlag } from "../lib/options.ts";
 import {
   AccessError,
-  EXIT_CODES,
   NotFoundError,
   RejectedError,
   UnreachableError,
@@ -88,6 +89,11 @@ Deno.test("execute() gives options the types of their table", async () => {
     ),
     { name: "x", title: "y", tag: ["1", "2", "3"], dryRun: true },
   );
+  assertEquals(await given("-nbuild=t=9", "-t=a=b", "-dt", "c", "-d"), {
+    name: "build=t=9",
+    tag: ["a=b", "c"],
+    dryRun: true,
+  });
 });
 
 Deno.test("execute() takes values that look like flags, numbers or nothing", async () => {
@@ -130,7 +136,22 @@ const WRONG: [args: string[], line: string][] = [
   [["-n", "x", "--", "y"], 'error: Unexpected argument "y" (see --help)'],
   [
     ["-n", "x", "--dry-run=no"],
-    'error: Cannot use "--dry-run=no": --dry-run takes no value (see --help)',
+    "error: --dry-run takes no value (see --help)",
+  ],
+  [["-n", "x", "-d=yes"], "error: -d takes no value (see --help)"],
+  [
+    ["-n", "x", "--dry-run", "false"],
+    'error: Unexpected argument "false" (see --help)',
+  ],
+  [["-n", "x", "-dz"], 'error: Unknown flag "-z" (see --help)'],
+  [["-n", "x", "-"], 'error: Unexpected argument "-" (see --help)'],
+  [
+    ["-n", "x", "--", "--timeout"],
+    'error: Unexpected argument "--timeout" (see --help)',
+  ],
+  [
+    ["-n", "x", "--region="],
+    "error: The value of --region eu|us is empty (see --help)",
   ],
   [
     ["-n", "x", "--timeout", "9"],
@@ -151,6 +172,15 @@ Deno.test("execute() prints text as it is and anything else as JSON", async () =
     '[\n  1,\n  "a"\n]',
   );
   assertEquals((await runExample(["-n", "x"], () => false)).stdout, "false");
+});
+
+Deno.test("execute() prints what is nested too deeply to be indented", async () => {
+  const text = "[".repeat(100_000) + "]".repeat(100_000);
+  const { code, stdout } = await runExample(
+    ["-n", "x"],
+    () => JSON.parse(text),
+  );
+  assertEquals([code, stdout === text], [0, true]);
 });
 
 Deno.test("execute() keeps --quiet quiet, but for errors", async () => {
@@ -223,10 +253,9 @@ Deno.test("execute() shows escapes in a result harmless on a terminal only", asy
 
 Deno.test("execute() colours standard error where it may", async () => {
   const { stderr } = await runExample([], undefined, { hasColours: true });
-  assertEquals(
-    stderr,
-    "\x1b[31merror: \x1b[39mMissing --name TEXT (see --help)",
-  );
+  // With NO_COLOR in the environment of the tests, nothing is coloured.
+  const error = Deno.noColor ? "error: " : "\x1b[31merror: \x1b[39m";
+  assertEquals(stderr, `${error}Missing --name TEXT (see --help)`);
 });
 
 Deno.test("execute() shows help made from the option table, whatever else is given", async () => {

@@ -12,17 +12,15 @@ import {
   UnreachableError,
   UsageError,
 } from "../lib/errors.ts";
-import {
-  checkExpectations,
-  parseExpectation,
-  waitFor,
-} from "../scripts/get_entity.ts";
-import type { Clock } from "../lib/wait.ts";
+import { type Clock, waitFor } from "../lib/wait.ts";
+import { checkExpectations, parseExpectation } from "../scripts/get_entity.ts";
 import {
   assertWrongCalls,
   CIRCLECI,
+  CREDENTIALS,
+  deadUrl,
+  FOLDER,
   rightsOf,
-  ROOT,
   runScriptFile,
   type TestPort,
   withPort,
@@ -94,7 +92,8 @@ Deno.test("checkExpectations() shows what is there for each that does not hold",
 });
 
 Deno.test("parseExpectation() refuses what is no PATH=VALUE", () => {
-  for (const text of ["", "title", "=x", "!=x", 'a["b=c', "a!b"]) {
+  const typos = ["a==b", "a!==b", "a != b", "a = b", " a=b"];
+  for (const text of ["", "title", "=x", "!=x", 'a["b=c', "a!b", ...typos]) {
     assertThrows(
       () => parseExpectation(text),
       UsageError,
@@ -127,13 +126,22 @@ function failing(...errors: (Error | undefined)[]) {
   };
 }
 
+/** As patient as `get_entity --wait`. */
+const patience = (wait: number) => ({ wait, first: 5_000, longest: 30_000 });
+
 const UNMET = new ExpectationError("Cannot go on", ["a is 1, expected 2"]);
 
 Deno.test("waitFor() asks from every 5 s up to every 30 s until the time is over", async () => {
   const clock = makeClock();
   const lines: string[] = [];
   const error = await assertRejects(
-    () => waitFor(failing(UNMET), 110_000, (line) => lines.push(line), clock),
+    () =>
+      waitFor(
+        failing(UNMET),
+        patience(110_000),
+        (line) => lines.push(line),
+        clock,
+      ),
     ExpectationError,
     "Cannot go on (waited 110 s)",
   );
@@ -155,7 +163,7 @@ Deno.test("waitFor() waits for an entity, and survives a Port that is down", asy
     undefined,
   );
   assertEquals(
-    await waitFor(ask, 60_000, (line) => lines.push(line), clock),
+    await waitFor(ask, patience(60_000), (line) => lines.push(line), clock),
     "done",
   );
   assertEquals(lines.length, 3);
@@ -165,10 +173,14 @@ Deno.test("waitFor() waits for an entity, and survives a Port that is down", asy
 Deno.test("waitFor() ends at once with what waiting does not change", async () => {
   const clock = makeClock();
   const run = (error: Error) => () =>
-    waitFor(failing(error), 60_000, () => {}, clock);
+    waitFor(failing(error), patience(60_000), () => {}, clock);
   await assertRejects(run(new AccessError("No right")), AccessError);
   assertEquals(clock.slept, []);
-  await assertRejects(run(new UnreachableError("Down")), UnreachableError);
+  await assertRejects(
+    run(new UnreachableError("Down")),
+    ExpectationError,
+    "Down (waited 60 s)",
+  );
   await assertRejects(
     run(new NotFoundError("Not there")),
     ExpectationError,
@@ -200,15 +212,30 @@ Deno.test("get_entity --expect ends with exit code 7 and a line for each", async
       stderr,
       "properties.locked_in_prod is true, expected anything but true\n" +
         'properties.version is "1", expected "2"\n' +
-        'error: Cannot go on: 2 of 2 expectations of entity "checkout" do ' +
-        "not hold; change it in Port and run again, or let --wait wait for it\n",
+        'error: Cannot go on: of entity "checkout", properties.locked_in_prod ' +
+        "is true, expected anything but true (and 1 more); change it in Port, " +
+        "then run again\n",
     );
     const missing = await runScriptFile(
       "get_entity",
       ["-b", "service", "-i", "other", ...lock],
       { env },
     );
-    assertEquals(missing.code, 4);
+    assertEquals(missing.code, 7);
+    assertMatch(missing.stderr, /^error: Cannot get entity "other"/);
+  });
+});
+
+Deno.test("get_entity --wait opens no gate because Port is down or slow", async () => {
+  const args = [...CHECKOUT, "--wait=1s", "--retries=0", "--soft-fail"];
+  const env = { ...CREDENTIALS, API_URL: await deadUrl() };
+  const down = await runScriptFile("get_entity", args, { env });
+  assertEquals(down.code, 7);
+  assertMatch(down.stderr, /no connection.*\(waited 1 s\)\n$/);
+  await withPort({ latency: 60_000 }, async (port) => {
+    const slow = await runScriptFile("get_entity", args, { env: port.env });
+    assertEquals(slow.code, 7);
+    assertMatch(slow.stderr, /no answer within \d\.\d s/);
   });
 });
 
@@ -238,11 +265,12 @@ Deno.test("get_entity --wait ends at once with exit code 130 on Ctrl-C", async (
       args: [
         "run",
         ...await rightsOf("get_entity", port.url),
-        new URL("scripts/get_entity.ts", ROOT).pathname,
+        "get_entity.ts",
         ...CHECKOUT,
         "--wait",
         "10m",
       ],
+      cwd: FOLDER,
       env: port.env,
       stdout: "null",
       stderr: "null",
@@ -280,6 +308,14 @@ Deno.test("get_entity and upsert_entity set variables for later steps", async ()
         "--set-env=TITLE=title",
       ], { env });
       assertEquals([gone.code, gone.stdout], [4, ""]);
+      const before = await Deno.readTextFile(bashEnv);
+      const unselected = await runScriptFile("get_entity", [
+        ...CHECKOUT,
+        "--set-env=ID=identifier",
+        "--select=title",
+      ], { env });
+      assertEquals(unselected.code, 4);
+      assertEquals(await Deno.readTextFile(bashEnv), before);
     });
   } finally {
     await Deno.remove(bashEnv);
@@ -308,6 +344,13 @@ Deno.test("--set-env asks for its right before anything is sent", async () => {
     );
     assertEquals(code, 2);
     assertStringIncludes(stderr, '--allow-write="$BASH_ENV"');
+    const gone = await runScriptFile(
+      "upsert_entity",
+      [...CHECKOUT, "--set-env", "ID=identifier"],
+      { env: { ...port.env, BASH_ENV: "/tmp/no/such/folder/env" } },
+    );
+    assertEquals(gone.code, 2);
+    assertStringIncludes(gone.stderr, 'Cannot write to "/tmp/no/such');
     assertEquals(port.log, []);
   });
 });

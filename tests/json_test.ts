@@ -50,6 +50,28 @@ Deno.test("parseJson() names line, column and offending text", () => {
   }
 });
 
+Deno.test("parseJson() refuses what it would lose in silence", () => {
+  const losses: [json: string, fault: string][] = [
+    ['{"a": 1,\n "a": 2}', 'line 2, column 2: "a" is given twice'],
+    ['[{"b": {"\\u0061": 1, "a": 1}}]', 'column 22: "a" is given twice'],
+    ['{"a": 12345678901234567890}', "column 7: 12345678901234567890 is too"],
+    ['{"a": [1e400]}', "column 8: 1e400 is too large"],
+    ["-1E+999", "column 1: -1E+999 is too large"],
+    ["9007199254740993", "column 1: 9007199254740993 is too large"],
+  ];
+  for (const [json, fault] of losses) {
+    assertThrows(() => parseJson(json, "the file"), UsageError, fault);
+  }
+  const fine = [
+    '{"a": {"a": "a"}, "b": [{"a": 1}, {"a": 2}], "c": "\\"a\\": "}',
+    "[9007199254740992, 46989620785390010, -100000000000000000000, 1e21, 0.1234567890123456789, -0.0, 1E-400]",
+    '["12345678901234567890", "1e400"]',
+  ];
+  for (const json of fine) {
+    assertEquals(parseJson(json, "the file"), JSON.parse(json));
+  }
+});
+
 Deno.test("parseJson() shows twenty characters of what offends at most", () => {
   const error = assertThrows(
     () => parseJson(`{"a": ${"x".repeat(99)}}`, "the file"),

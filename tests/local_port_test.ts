@@ -204,21 +204,22 @@ Deno.test("local_port refuses blueprints that Port refuses", async () => {
 Deno.test("local_port creates an entity once, unless it is told to upsert", async () => {
   await withPort({}, async (port) => {
     const entity = { identifier: "a", title: "A" };
-    const created = await port.call("POST", SERVICES, entity);
+    const path = `${SERVICES}?upsert=false`;
+    const created = await port.call("POST", path, entity);
     assertEquals([created.status, (await created.json()).entity], [
       201,
       { ...entity, properties: {}, relations: {} },
     ]);
     await assertRefused(port, {
       method: "POST",
-      path: SERVICES,
+      path,
       body: entity,
       status: 409,
       error: "identifier_taken",
       message: '"a" already exists in the blueprint "service"',
     });
     await must(port, "POST", UPSERT, { identifier: "a", title: "B" });
-    const { entity: made } = await must(port, "POST", SERVICES, {});
+    const { entity: made } = await must(port, "POST", path, {});
     assertMatch(String((made as Body).identifier), /^e_/);
     const { entities } = await must(port, "GET", SERVICES);
     assertEquals((entities as Body[]).length, 2);
@@ -562,14 +563,16 @@ Deno.test("local_port takes blueprints of the user's own", async () => {
     const file = `${blueprints}/pet.json`;
     await Deno.writeTextFile(file, JSON.stringify(blueprint));
     await withPort({ blueprints }, async (port) => {
-      await must(port, "POST", "/blueprints/pet/entities", { identifier: "a" });
+      await must(port, "POST", "/blueprints/pet/entities?upsert=false", {
+        identifier: "a",
+      });
       assertEquals((await port.call("GET", "/blueprints/image")).status, 404);
     });
     await Deno.writeTextFile(file, JSON.stringify({ ...blueprint, title: 1 }));
     await assertRejects(
       () => startLocalPort({ blueprints }),
       Error,
-      `Cannot read the blueprint "${file}": "title" must be string`,
+      'Cannot use the blueprint "pet": "title" must be string',
     );
   } finally {
     await Deno.remove(blueprints, { recursive: true });

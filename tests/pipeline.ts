@@ -210,6 +210,10 @@ function list(value: Value | undefined): Value[] {
 
 function toStrings(value: Value): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(mapping(value)).map(([name, item]) => [name, String(item)]),
+    Object.entries(mapping(value)).map(([name, item]) => [
+      name,
+      // CircleCI makes 1 and 0 of booleans.
+      String(typeof item === "boolean" ? Number(item) : item),
+    ]),
   );
 }

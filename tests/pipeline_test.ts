@@ -166,6 +166,30 @@ Deno.test("upsert-entity and get-entity take hostile parameters for values only"
   });
 });
 
+Deno.test("report-ci-job takes hostile parameters for values only", async () => {
+  await withPort({}, async (port) => {
+    const run = (parameters: Config) =>
+      runJob(
+        withJob([{ "report-ci-job": { status: "running", ...parameters } }]),
+        "job",
+        {},
+        port,
+      );
+    const wrong: [parameters: Config, says: string][] = [
+      [{ blueprint: HOSTILE }, "Cannot use the blueprint identifier"],
+      [{ relations: HOSTILE }, "Cannot read --relation"],
+      [{ relations: `image:=["${HOSTILE}"]` }, "Cannot read --relation"],
+    ];
+    for (const [parameters, says] of wrong) {
+      const { isFailed, stderr } = await run(parameters);
+      assert(isFailed);
+      assertStringIncludes(stderr, says);
+    }
+    const right = await run({ relations: 'image:=["a+b", "c:d"]' });
+    assert(!right.isFailed, right.stderr);
+  });
+});
+
 Deno.test("upsert-entity can replace, and can fail softly", async () => {
   await withPort({}, async (port) => {
     await service(port, { version: "1", replicas: 2 });
@@ -213,10 +237,10 @@ Deno.test("no parameter reaches a shell line, and no << but a parameter's", asyn
   const text = await Deno.readTextFile(new URL(".circleci/config.yml", ROOT));
   const visit = (value: unknown): string[] => {
     if (typeof value !== "object" || value === null) return [];
-    const { command, ...rest } = value as Record<string, unknown>;
+    const { command, run, ...rest } = value as Record<string, unknown>;
     return [
-      ...typeof command === "string" ? [command] : [],
-      ...Object.values(rest).flatMap(visit),
+      ...[command, run].filter((text) => typeof text === "string"),
+      ...Object.values({ ...rest, run }).flatMap(visit),
     ];
   };
   const commands = visit(CONFIG);

@@ -17,7 +17,16 @@ import {
   PortClient,
   type PortClientOptions,
 } from "../lib/port_client.ts";
-import { upsertRequest } from "../lib/requests.ts";
+import { addRunLog, createRun, readRunLog } from "../lib/action_runs.ts";
+import {
+  deleteEntities,
+  deleteRequest,
+  getEntity,
+  searchEntities,
+  upsertEntities,
+  upsertEntity,
+  upsertRequest,
+} from "../lib/entities.ts";
 
 const NOW = Date.UTC(2026, 10, 23, 12, 0, 0);
 
@@ -60,9 +69,9 @@ function makeClient(steps: Step[], options: Partial<PortClientOptions> = {}) {
       if (step instanceof Error) throw step;
       return typeof step === "function" ? await step(request) : step;
     },
-    onAttempt: (attempt) => attempts.push(attempt),
     ...options,
   });
+  client.listen((attempt) => attempts.push(attempt));
   return { client, sent, waits, attempts, clock };
 }
 
@@ -98,7 +107,7 @@ const CUT = () =>
 
 Deno.test("getEntity() logs in first and sends what Port's document says", async () => {
   const { client, sent } = makeClient([token(), entity("a/b")]);
-  const got = await client.getEntity("service", "a/b", {
+  const got = await getEntity(client, "service", "a/b", {
     include: ["identifier", "properties.version"],
     exclude: ["team"],
     excludeCalculatedProperties: true,
@@ -121,7 +130,7 @@ Deno.test("getEntity() logs in first and sends what Port's document says", async
 
 Deno.test("getEntity() encodes identifiers and refuses those that would leave the path", async () => {
   const { client, sent } = makeClient([token(), entity()]);
-  await client.getEntity("сервис", "каса/1");
+  await getEntity(client, "сервис", "каса/1");
   assertEquals(
     sent[1]?.url,
     "https://port.test/v1/blueprints/%D1%81%D0%B5%D1%80%D0%B2%D0%B8%D1%81" +
@@ -129,11 +138,11 @@ Deno.test("getEntity() encodes identifiers and refuses those that would leave th
   );
   for (const identifier of ["..", ".", "", "a b", "50%"]) {
     await assertRejects(
-      () => client.getEntity("service", identifier),
+      () => getEntity(client, "service", identifier),
       UsageError,
     );
     await assertRejects(
-      () => client.getEntity(identifier, "checkout"),
+      () => getEntity(client, identifier, "checkout"),
       UsageError,
     );
   }
@@ -142,8 +151,8 @@ Deno.test("getEntity() encodes identifiers and refuses those that would leave th
 
 Deno.test("upsertEntity() merges unless it is told to replace", async () => {
   const { client, sent } = makeClient([token(), entity(), entity()]);
-  await client.upsertEntity("service", { identifier: "checkout" });
-  await client.upsertEntity("service", { identifier: "checkout" }, {
+  await upsertEntity(client, "service", { identifier: "checkout" });
+  await upsertEntity(client, "service", { identifier: "checkout" }, {
     replace: true,
     createMissingRelatedEntities: true,
     validateOnly: true,
@@ -180,7 +189,7 @@ Deno.test("PortClient fetches one token for all requests at once", async () => {
   const entities = Array.from({ length: 50 }, () => entity());
   const { client, sent } = makeClient([token(), ...entities]);
   await Promise.all(
-    entities.map(() => client.getEntity("service", "checkout")),
+    entities.map(() => getEntity(client, "service", "checkout")),
   );
   assertEquals(
     sent.filter(({ url }) => url.endsWith("access_token")).length,
@@ -197,11 +206,11 @@ Deno.test("PortClient renews the token shortly before it expires", async () => {
     token("token-2", 3600),
     entity(),
   ]);
-  await client.getEntity("service", "checkout");
+  await getEntity(client, "service", "checkout");
   clock.now += 3_539_000;
-  await client.getEntity("service", "checkout");
+  await getEntity(client, "service", "checkout");
   clock.now += 1000;
-  await client.getEntity("service", "checkout");
+  await getEntity(client, "service", "checkout");
   const tokens = sent.map((request) => request.token);
   assertEquals(tokens, [
     null,
@@ -219,9 +228,9 @@ Deno.test("PortClient renews a short-lived token after nine tenths of its life",
     token("token-2", 30),
     entity(),
   ]);
-  await client.getEntity("service", "checkout");
+  await getEntity(client, "service", "checkout");
   clock.now += 27_000;
-  await client.getEntity("service", "checkout");
+  await getEntity(client, "service", "checkout");
   assertEquals(sent.at(-1)?.token, "Bearer token-2");
 });
 
@@ -229,8 +238,8 @@ Deno.test("PortClient uses a token that expires in 0 seconds, or says nothing of
   for (const life of [0, undefined]) {
     const login = json({ ok: true, accessToken: "token-1", expiresIn: life });
     const { client, sent } = makeClient([login, entity(), entity()]);
-    await client.getEntity("service", "checkout");
-    await client.getEntity("service", "checkout");
+    await getEntity(client, "service", "checkout");
+    await getEntity(client, "service", "checkout");
     assertEquals(sent.length, 3);
   }
 });
@@ -242,7 +251,7 @@ Deno.test("PortClient gets a new token after a 401 and sends again", async () =>
     token("token-2"),
     entity(),
   ]);
-  assertEquals(await client.getEntity("service", "checkout"), {
+  assertEquals(await getEntity(client, "service", "checkout"), {
     identifier: "checkout",
   });
   assertEquals(sent.at(-1)?.token, "Bearer token-2");
@@ -256,7 +265,7 @@ Deno.test("PortClient takes a second 401 in a row as final", async () => {
     refusal(401, "Still no"),
   ]);
   const error = await assertRejects(
-    () => client.getEntity("service", "checkout"),
+    () => getEntity(client, "service", "checkout"),
     AccessError,
   );
   assertStringIncludes(
@@ -276,7 +285,7 @@ Deno.test("PortClient shares one renewal among requests that are refused togethe
     ...Array.from({ length: 5 }, () => answer),
   ]);
   await Promise.all(
-    Array.from({ length: 5 }, () => client.getEntity("service", "checkout")),
+    Array.from({ length: 5 }, () => getEntity(client, "service", "checkout")),
   );
   assertEquals(
     sent.filter(({ url }) => url.endsWith("access_token")).length,
@@ -291,14 +300,14 @@ Deno.test("PortClient tries to log in again after a failed login", async () => {
     entity(),
   ]);
   const error = await assertRejects(
-    () => client.getEntity("service", "checkout"),
+    () => getEntity(client, "service", "checkout"),
     AccessError,
   );
   assertStringIncludes(
     error.message,
     "Cannot log in to Port: Port answered 401: Wrong secret",
   );
-  assertEquals(await client.getEntity("service", "checkout"), {
+  assertEquals(await getEntity(client, "service", "checkout"), {
     identifier: "checkout",
   });
 });
@@ -310,7 +319,7 @@ Deno.test("PortClient asks for the credentials only when it needs them", async (
     },
   });
   await assertRejects(
-    () => client.getEntity("service", "checkout"),
+    () => getEntity(client, "service", "checkout"),
     UsageError,
     "Nothing set",
   );
@@ -327,7 +336,7 @@ Deno.test("PortClient waits and tries again after passing failures", async () =>
     new TypeError("error reading a body from connection"),
     entity(),
   ]);
-  assertEquals(await client.getEntity("service", "checkout"), {
+  assertEquals(await getEntity(client, "service", "checkout"), {
     identifier: "checkout",
   });
   assertEquals(waits, [250, 250, 500, 1000, 2000]);
@@ -355,7 +364,7 @@ Deno.test("PortClient gives up after the last attempt and says how many there we
   const busy = Array.from({ length: 3 }, () => refusal(500, "Oops"));
   const { client, sent } = makeClient([token(), ...busy], { retries: 2 });
   const error = await assertRejects(
-    () => client.getEntity("service", "checkout"),
+    () => getEntity(client, "service", "checkout"),
     UnreachableError,
   );
   assertEquals(
@@ -373,7 +382,7 @@ Deno.test("PortClient keeps the deadline: it does not wait past it", async () =>
       json({ message: "Busy" }, 503, { "retry-after": after }),
     ]);
     const error = await assertRejects(
-      () => client.getEntity("service", "checkout"),
+      () => getEntity(client, "service", "checkout"),
       UnreachableError,
     );
     assertStringIncludes(error.message, "would pass --timeout");
@@ -389,7 +398,7 @@ Deno.test("PortClient counts logging in and waiting towards the deadline", async
     ...Array.from({ length: 9 }, () => json({}, 503, { "retry-after": "40" })),
   ], { retries: 9 });
   await assertRejects(
-    () => client.getEntity("service", "checkout"),
+    () => getEntity(client, "service", "checkout"),
     UnreachableError,
   );
   assertEquals(waits, [250, 40_250, 40_500]);
@@ -407,7 +416,7 @@ Deno.test("PortClient waits as Retry-After says, in seconds, as a date, in the p
       json({}, 429, { "retry-after": value }),
       entity(),
     ]);
-    await client.getEntity("service", "checkout");
+    await getEntity(client, "service", "checkout");
     assertEquals(waits, [wait]);
   }
 });
@@ -420,7 +429,7 @@ Deno.test("PortClient repeats an upsert without identifier only when Port cannot
   ];
   for (const step of safe) {
     const { client, sent } = makeClient([token(), step, entity("e_1")]);
-    await client.upsertEntity("service", { title: "x" });
+    await upsertEntity(client, "service", { title: "x" });
     assertEquals(sent.length, 3);
   }
   const unsafe = [
@@ -434,7 +443,7 @@ Deno.test("PortClient repeats an upsert without identifier only when Port cannot
   for (const step of unsafe) {
     const { client, sent } = makeClient([token(), step]);
     const error = await assertRejects(
-      () => client.upsertEntity("service", { title: "x" }),
+      () => upsertEntity(client, "service", { title: "x" }),
       UnreachableError,
     );
     assertStringIncludes(error.message, "Port may have acted on it");
@@ -450,8 +459,8 @@ Deno.test("PortClient repeats an upsert with an identifier, or one that writes n
     CUT(),
     entity(),
   ]);
-  await client.upsertEntity("service", { identifier: "checkout" });
-  await client.upsertEntity("service", { title: "x" }, { validateOnly: true });
+  await upsertEntity(client, "service", { identifier: "checkout" });
+  await upsertEntity(client, "service", { title: "x" }, { validateOnly: true });
   assertEquals(sent.length, 5);
 });
 
@@ -465,7 +474,7 @@ Deno.test("PortClient gives each attempt the time that is left, 30 s at most", a
       });
   const { client } = makeClient([], { fetch, attemptTimeout: 20, retries: 1 });
   const error = await assertRejects(
-    () => client.getEntity("service", "checkout"),
+    () => getEntity(client, "service", "checkout"),
     UnreachableError,
   );
   assertStringIncludes(
@@ -481,7 +490,7 @@ Deno.test("PortClient follows no redirect", async () => {
   });
   const { client, sent } = makeClient([token(), elsewhere]);
   const error = await assertRejects(
-    () => client.getEntity("service", "checkout"),
+    () => getEntity(client, "service", "checkout"),
     UnreachableError,
   );
   assertStringIncludes(error.message, "Port answered 302; check the API URL");
@@ -510,7 +519,7 @@ Deno.test("PortClient tells each refusal with its own error and Port's message",
   for (const [answer, type, text] of FINAL) {
     const { client, sent } = makeClient([token(), answer]);
     const error = await assertRejects(
-      () => client.getEntity("service", "checkout"),
+      () => getEntity(client, "service", "checkout"),
       type,
     );
     assertStringIncludes(error.message, text);
@@ -526,7 +535,7 @@ Deno.test("PortClient shows the first words of a proxy's HTML", async () => {
     { retries: 0 },
   );
   const error = await assertRejects(
-    () => client.getEntity("service", "checkout"),
+    () => getEntity(client, "service", "checkout"),
     UnreachableError,
   );
   assertStringIncludes(
@@ -542,7 +551,7 @@ Deno.test("PortClient takes a success that is no JSON for a broken answer", asyn
     retries: 1,
   });
   const error = await assertRejects(
-    () => client.getEntity("service", "checkout"),
+    () => getEntity(client, "service", "checkout"),
     UnreachableError,
   );
   assertStringIncludes(
@@ -556,7 +565,7 @@ Deno.test("PortClient refuses an answer without an entity", async () => {
   for (const body of [{}, [], null, { entity: [] }]) {
     const { client } = makeClient([token(), json(body)]);
     const error = await assertRejects(
-      () => client.getEntity("service", "checkout"),
+      () => getEntity(client, "service", "checkout"),
       UnreachableError,
     );
     assertStringIncludes(error.message, "Port's answer holds no entity");
@@ -567,7 +576,7 @@ Deno.test("PortClient refuses a token that no header can hold, and does not show
   for (const accessToken of ["", "a b", "a\nb", "ü", 7, null, undefined]) {
     const { client } = makeClient([json({ accessToken, expiresIn: 1 })]);
     const error = await assertRejects(
-      () => client.getEntity("service", "checkout"),
+      () => getEntity(client, "service", "checkout"),
       UnreachableError,
     );
     assertEquals(
@@ -583,7 +592,7 @@ Deno.test("PortClient hides secret and token in what a server says", async () =>
     refusal(422, "Your hush-hush and Bearer token-1 are wrong"),
   ]);
   const error = await assertRejects(
-    () => client.getEntity("service", "checkout"),
+    () => getEntity(client, "service", "checkout"),
     RejectedError,
   );
   assertStringIncludes(
@@ -598,7 +607,7 @@ Deno.test("PortClient says which right a run lacks", async () => {
   const denied = new Deno.errors.NotCapable("Requires net access");
   const { client } = makeClient([denied], { apiUrl: "https://port.test:8443" });
   await assertRejects(
-    () => client.getEntity("service", "checkout"),
+    () => getEntity(client, "service", "checkout"),
     UsageError,
     "add --allow-net=port.test:8443 after deno run",
   );
@@ -607,8 +616,133 @@ Deno.test("PortClient says which right a run lacks", async () => {
 Deno.test("PortClient does not hide an error that it cannot explain", async () => {
   const { client } = makeClient([new RangeError("A bug")]);
   await assertRejects(
-    () => client.getEntity("service", "checkout"),
+    () => getEntity(client, "service", "checkout"),
     RangeError,
     "A bug",
   );
+});
+
+Deno.test("PortClient takes a login that is not there for another server", async () => {
+  const { client } = makeClient([refusal(404, "Route not found")]);
+  await assertRejects(
+    () => getEntity(client, "service", "a"),
+    UnreachableError,
+    "Cannot log in to Port: Port's answer holds 404 and no token; check the API",
+  );
+});
+
+Deno.test("PortClient tells a proxy that wants a password from Port", async () => {
+  const { client } = makeClient([refusal(407, "Proxy")]);
+  await assertRejects(
+    () => getEntity(client, "service", "a"),
+    UnreachableError,
+    "Port answered 407: Proxy; give HTTPS_PROXY the proxy's user and password",
+  );
+});
+
+Deno.test("PortClient takes 404 for success when it repeats a deletion", async () => {
+  const gone = () => refusal(404, "Not there");
+  const { client } = makeClient([token(), CUT(), gone(), gone()]);
+  await client.send(deleteRequest("service", "a"));
+  await assertRejects(
+    () => client.send(deleteRequest("service", "a")),
+    NotFoundError,
+    "Not there",
+  );
+  const deleted = json({ ok: true, deletedEntities: ["a"] });
+  const cut = makeClient([token(), CUT(), deleted]).client;
+  assertEquals(await deleteEntities(cut, "service", ["a", "b"]), ["a", "b"]);
+});
+
+Deno.test("PortClient reads no answer without end", async () => {
+  let pulled = 0;
+  const endless = new ReadableStream({
+    pull(controller) {
+      pulled++;
+      controller.enqueue(new Uint8Array(16 * 1024 * 1024));
+    },
+  });
+  const { client } = makeClient([token(), new Response(endless)]);
+  await assertRejects(
+    () => getEntity(client, "service", "a"),
+    UnreachableError,
+    "Port's answer holds more than 256 MiB",
+  );
+  assertEquals(pulled < 20, true);
+});
+
+Deno.test("PortClient lets no call go past the end that it is given", async () => {
+  const { client, waits } = makeClient([token(), refusal(503, "Busy")]);
+  client.endBy(NOW + 100);
+  await assertRejects(
+    () => getEntity(client, "service", "a"),
+    UnreachableError,
+    "would pass --timeout",
+  );
+  assertEquals(waits, []);
+});
+
+Deno.test("searchEntities() follows the pages, with the names that each route wants", async () => {
+  const page = (identifier: string, next?: string) =>
+    json({ ok: true, entities: [{ identifier }], ...(next && { next }) });
+  const { client, sent } = makeClient([token(), page("a", "n"), page("b")]);
+  const search = {
+    query: { combinator: "and", rules: [] },
+    include: ["identifier", "properties.version", "relations.image"],
+    exclude: ["updatedAt"],
+    limit: 1,
+  };
+  const found = await Array.fromAsync(
+    searchEntities(client, { ...search, blueprint: "service" }),
+  );
+  assertEquals(found, [{ identifier: "a" }, { identifier: "b" }]);
+  const { query } = search;
+  const body = { query, include: ["$identifier", "version", "image"] };
+  const rest = { exclude: ["$updatedAt"], limit: 1 };
+  assertEquals(sent.slice(1).map(({ body }) => JSON.parse(body ?? "")), [
+    { ...body, ...rest },
+    { ...body, ...rest, from: "n" },
+  ]);
+  const all = makeClient([token(), page("a")]);
+  await Array.fromAsync(searchEntities(all.client, search));
+  assertEquals(
+    all.sent[1]?.url,
+    "https://port.test/v1/entities/search?include=identifier" +
+      "&include=properties.version&include=relations.image&exclude=updatedAt",
+  );
+  assertEquals(JSON.parse(all.sent[1]?.body ?? ""), query);
+});
+
+Deno.test("PortClient refuses answers that lack what they are for", async () => {
+  const lacking = () => makeClient([token(), json({ ok: true })]).client;
+  const query = { combinator: "and", rules: [] };
+  const calls: [call: () => Promise<unknown>, what: string][] = [
+    [() => upsertEntities(lacking(), "service", [{}]), "no entities"],
+    [() => deleteEntities(lacking(), "service", ["a"]), "no identifiers"],
+    [
+      () => Array.fromAsync(searchEntities(lacking(), { query })),
+      "no entities",
+    ],
+    [() => readRunLog(lacking(), "r", 0), "no log"],
+    [() => createRun(lacking(), "deploy", {}), "no run"],
+  ];
+  for (const [call, what] of calls) {
+    await assertRejects(call, UnreachableError, `Port's answer holds ${what}`);
+  }
+});
+
+Deno.test("createRun() and addRunLog() are repeated only when Port cannot have acted", async () => {
+  const run = () => json({ ok: true, run: { id: "r" } }, 202);
+  const starts = makeClient([token(), refusal(503, "Busy"), run()]);
+  assertEquals(await createRun(starts.client, "deploy", {}), { id: "r" });
+  for (const step of [CUT, () => refusal(500, "Down")]) {
+    const { client, sent } = makeClient([token(), step(), step()]);
+    await assertRejects(
+      () => createRun(client, "deploy", {}),
+      UnreachableError,
+      "it was not repeated",
+    );
+    await assertRejects(() => addRunLog(client, "r", "x"), UnreachableError);
+    assertEquals(sent.length, 3);
+  }
 });

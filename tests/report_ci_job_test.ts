@@ -133,8 +133,11 @@ Deno.test("report_ci_job answers a wrong call with one line, exit code 2 and no 
       [["-s", "running", "--only", "colour"], '--only "colour"'],
       [["-s", "running", "--map", "sha"], '--map "sha"'],
       [["-s", "running", "--map", "home=HOME"], "Cannot read HOME"],
+      [["-s", "running", "--map", "a=PORT_CLIENT_SECRET"], "a secret"],
+      [["-s", "running", "--map", "a=CIRCLE_OIDC_TOKEN_V2"], "a secret"],
       [["-s", "running", "-i", "a b"], '"a b"'],
-      [["-s", "running", "-b", ""], "blueprint identifier"],
+      [["-s", "running", "-b", ""], "--blueprint ID is empty"],
+      [["-s", "running", "-b", "a b"], "blueprint identifier"],
       [["-s", "running", "-p", "x"], '--property "x"'],
       [["-s", "running", "-r", "x"], '--relation "x"'],
       [["-s", "running", "--dry-run=1"], "takes no value"],
@@ -160,5 +163,8 @@ Deno.test("report_ci_job ends with the link of the run when it fails in CircleCI
     ]);
     assertEquals(code, 5);
     assertMatch(stderr, /^error: Cannot upsert .*"colour".*\/shop\/42\)\n$/);
+    const text = await report(port, ["-s", "running", "-r", "image=x"]);
+    assertEquals(text.code, 5);
+    assertStringIncludes(text.stderr, "NAME:=JSON");
   });
 });

@@ -99,6 +99,20 @@ Deno.test("readSettings() finds the API URL by precedence", async () => {
   assertEquals(await apiUrl({ region: "eu" }, {}), "https://api.port.io");
 });
 
+Deno.test("readSettings() takes any API URL of the environment before one of the file", async () => {
+  const file = "PORT_API_URL=https://file.test\nPORT_REGION=us\n";
+  await withEnvFile(file, async (envFile) => {
+    const apiUrl = async (values: Record<string, string>) =>
+      (await readSettings({ envFile }, variables(values))).apiUrl;
+    assertEquals(
+      await apiUrl({ API_URL: "https://env.test" }),
+      "https://env.test",
+    );
+    assertEquals(await apiUrl({ PORT_REGION: "eu" }), "https://api.port.io");
+    assertEquals(await apiUrl({}), "https://file.test");
+  });
+});
+
 Deno.test("readSettings() refuses values that it cannot use, naming their source", async () => {
   const bad: [object, Record<string, string>, string][] = [
     [{ region: "mars" }, {}, 'Cannot use --region "mars": it must be eu or us'],

@@ -18,6 +18,9 @@ import {
 /** The folder of this repository. */
 export const ROOT = new URL("..", import.meta.url);
 
+/** Where processes run: there, unlike in ROOT, no developer keeps a `.env`. */
+export const FOLDER = new URL("scripts/", ROOT);
+
 /** The made-up secret of these tests; it must appear in no output. */
 export const SECRET = "made-up-secret-of-the-tests";
 
@@ -175,6 +178,24 @@ export async function runScriptFile(
   );
 }
 
+/**
+ * Lets a test use a folder of its own, below the one that processes run in, so
+ * that a script may read and write there.
+ *
+ * @param test The test.
+ */
+export async function withFolder(
+  test: (folder: string) => Promise<void>,
+): Promise<void> {
+  const dir = FOLDER.pathname;
+  const folder = await Deno.makeTempDir({ dir, prefix: ".test-" });
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
 /** A wrong command line, and what the one line it gets must say. */
 export type WrongCall = [args: string[], says: string];
 
@@ -271,8 +292,48 @@ export const CIRCLECI = {
   CIRCLE_WORKFLOW_JOB_ID: "7e3c5c2e-0000-4000-8000-000000000002",
 };
 
-async function copyRepository(target: string): Promise<void> {
-  const parts = ["scripts", "lib", "deno.json", "deno.lock"];
+/** Flags that name an entity. */
+export const ENTITY = ["-b", "service", "-i", "checkout"];
+
+/** A call of each script that talks to Port, and its standard input. */
+export const CALLS: Record<string, { args: string[]; stdin?: string }> = {
+  upsert_entity: { args: ENTITY },
+  get_entity: { args: ENTITY },
+  report_ci_job: { args: ["--status", "running"] },
+  upsert_blueprint: { args: ["blueprints/image.json"] },
+  bulk_upsert_entities: {
+    args: ["-b", "service", "--concurrency", "1"],
+    stdin: '{"identifier": "checkout"}',
+  },
+  search_entities: { args: ["-b", "service"] },
+  delete_entity: { args: ENTITY },
+  create_action_run: { args: ["-a", "deploy"] },
+  update_action_run: { args: ["--log", "Built"] },
+};
+
+/**
+ * Puts there what {@linkcode CALLS} work on.
+ *
+ * @param port The local Port.
+ * @returns The id of the run that one of them updates, as `PORT_RUN_ID`.
+ */
+export async function prepare(port: TestPort): Promise<string> {
+  await port.call("POST", "/blueprints/service/entities?upsert=true", {
+    identifier: "checkout",
+  });
+  const start = await port.call("POST", "/actions/deploy/runs", {
+    properties: {},
+  });
+  return (await start.json()).run.id;
+}
+
+/**
+ * Copies what a user copies, to a new folder.
+ *
+ * @param target The folder.
+ */
+export async function copyRepository(target: string): Promise<void> {
+  const parts = ["scripts", "lib", "deno.json", "deno.lock", "LICENSE"];
   await Deno.mkdir(target);
   const sources = parts.map((part) => new URL(part, ROOT).pathname);
   await runProcess("cp", ["-r", ...sources, target]);
@@ -289,7 +350,7 @@ done
 exec "${Deno.execPath()}" "\${args[@]}"
 `;
   const npx = `#!/usr/bin/env bash
-[ "$1 $2" = "-y deno@2.9.6" ] && shift 2 && exec deno "$@"
+[[ "$1 $2" = "-y deno@"* ]] && shift 2 && exec deno "$@"
 `;
   for (const [name, text] of Object.entries({ deno, npx })) {
     await Deno.writeTextFile(`${folder}/bin/${name}`, text, { mode: 0o755 });
@@ -307,13 +368,14 @@ exec "${Deno.execPath()}" "\${args[@]}"
 export async function runProcess(
   command: string,
   args: string[],
-  { env = {}, stdin, cwd = ROOT }: RunOptions = {},
+  { env = {}, stdin, cwd = FOLDER }: RunOptions = {},
 ): Promise<Result> {
   const child = new Deno.Command(command, {
     args,
     cwd,
     clearEnv: true,
-    env: { ...inherited(), ...env },
+    // Asking for a newer Deno is no part of what is tested: a proxy would see it.
+    env: { DENO_NO_UPDATE_CHECK: "1", ...inherited(), ...env },
     stdin: stdin === undefined ? "null" : "piped",
     stdout: "piped",
     stderr: "piped",
@@ -339,6 +401,7 @@ function inherited(): Record<string, string> {
     "HOME",
     "DENO_DIR",
     "XDG_CACHE_HOME",
+    "NO_PROXY",
     "NPM_CONFIG_REGISTRY",
   );
 }

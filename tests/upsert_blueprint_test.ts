@@ -69,6 +69,24 @@ Deno.test("upsert_blueprint creates blueprints that are related in a circle", as
   });
 });
 
+Deno.test("upsert_blueprint closes a circle with a blueprint that is there", async () => {
+  await withPort({}, async (port) => {
+    await upsert(port, blueprint("one"));
+    const { code, stderr } = await upsert(port, [
+      blueprint("two", {}, { next: relation("one") }),
+      blueprint("one", {}, { next: relation("two") }),
+    ]);
+    assertEquals(
+      [code, stderr],
+      [
+        0,
+        'Created blueprint "two"\n' +
+        'Updated blueprint "one": added relations.next\n',
+      ],
+    );
+  });
+});
+
 Deno.test("upsert_blueprint merges: the user's own properties stay", async () => {
   await withPort({}, async (port) => {
     await upsert(port, {
@@ -103,8 +121,8 @@ Deno.test("upsert_blueprint merges: the user's own properties stay", async () =>
 Deno.test("upsert_blueprint sends nothing when nothing would change", async () => {
   await withPort({}, async (port) => {
     const { stderr } = await runScriptFile("upsert_blueprint", [
-      "scripts/blueprints/ci_job.json",
-      "scripts/blueprints/image.json",
+      "blueprints/ci_job.json",
+      "blueprints/image.json",
     ], { env: port.env });
     assertEquals(
       stderr,
@@ -152,16 +170,24 @@ Deno.test("upsert_blueprint tells each refusal of Port with its exit code", asyn
 });
 
 Deno.test("upsert_blueprint answers a wrong call with one line, exit code 2 and no request", async () => {
+  await withPort({}, async (port) => {
+    const { code, stderr } = await upsert(port, [{ title: "No name" }]);
+    assertEquals(code, 2);
+    assertStringIncludes(stderr, 'each with an "identifier"');
+    const twice = await upsert(port, [blueprint("a")], "-");
+    assertEquals(twice.code, 2);
+    assertStringIncludes(twice.stderr, "Cannot read standard input twice");
+    assertEquals(port.log, []);
+  });
   await assertWrongCalls("upsert_blueprint", [
     [[], "Missing FILE"],
     [["no/such.json"], 'Cannot read the file "no/such.json"'],
-    [["README.md"], 'Cannot read file "README.md": line 1, column 1'],
-    [["deno.lock"], 'each with an "identifier"'],
+    [["demo.ts"], 'Cannot read file "demo.ts": line 1, column 1'],
     [
-      ["scripts/blueprints/image.json", "scripts/blueprints/image.json"],
+      ["blueprints/image.json", "blueprints/image.json"],
       'Cannot use blueprint "image": it is given twice',
     ],
-    [["--replace=1", "scripts/blueprints/image.json"], "takes no value"],
+    [["--replace=1", "blueprints/image.json"], "takes no value"],
     [["--repalce", "x.json"], "did you mean --replace?"],
   ]);
 });

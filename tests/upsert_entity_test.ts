@@ -6,9 +6,9 @@ import {
 import {
   assertWrongCalls,
   deadUrl,
-  ROOT,
   runScriptFile,
   type TestPort,
+  withFolder,
   withPort,
   type WrongCall,
 } from "./support.ts";
@@ -21,22 +21,16 @@ async function upsert(port: TestPort, args: string[], stdin?: string) {
   });
 }
 
-/** A file that lasts as long as the test, below the folder the script may read. */
+/** A file that lasts as long as the test. */
 async function withFile(
   text: string,
   test: (path: string) => Promise<void>,
 ) {
-  const folder = await Deno.makeTempDir({
-    dir: ROOT.pathname,
-    prefix: ".test-",
-  });
-  try {
+  await withFolder(async (folder) => {
     const path = `${folder}/entity.json`;
     await Deno.writeTextFile(path, text);
     await test(path);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 }
 
 Deno.test("upsert_entity creates the entity that its flags describe", async () => {
@@ -330,7 +324,7 @@ Deno.test("upsert_entity carries identifiers with /, \\, = and Cyrillic letters"
 /** A wrong call, and what its one line must say. */
 const WRONG: WrongCall[] = [
   [["-i", "x"], "Cannot tell the blueprint"],
-  [["-b", ""], 'Cannot use the blueprint identifier ""'],
+  [["-b", ""], "The value of --blueprint ID is empty"],
   [["-b", "service", "-i", ".."], 'Cannot use the entity identifier ".."'],
   [["-b", "service", "-i", "a b"], 'Cannot use the entity identifier "a b"'],
   [["-b", "service", "-i", "50%"], 'Cannot use the entity identifier "50%"'],
@@ -408,7 +402,7 @@ Deno.test("upsert_entity refuses a body over 1 MiB before anything is sent", asy
   await withFile(JSON.stringify({ properties: { version } }), async (path) => {
     await assertWrongCalls("upsert_entity", [[
       ["-b", "service", "-i", "x", "-f", path],
-      "bytes: Port takes at most 1048576 (1 MiB) in one request",
+      "bytes: Port takes at most 1 MiB in one request",
     ]]);
   });
 });

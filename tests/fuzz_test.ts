@@ -1,0 +1,10 @@
+import { CLAIMS } from "./fuzz.ts";
+
+/** The same cases in every run; `deno task fuzz` makes new ones. */
+const SEED = Number(Deno.env.get("FUZZ_SEED") ?? 1);
+
+for (const { name, check } of CLAIMS) {
+  Deno.test(`${name} (seed ${SEED})`, async () => {
+    await check({ seed: SEED, numRuns: 1000 });
+  });
+}
