@@ -1,7 +1,7 @@
 /**
  * Many entities into Port: in batches, several requests at once, at the speed
  * that Port's rate limit allows, each entity accounted for. Sends nothing but by
- * the client it is given.
+ * the function it is given.
  *
  * @module
  */
@@ -29,15 +29,12 @@ export interface BulkItem {
   size: number;
 }
 
-/** The one method of the client that is used here. */
-export interface BulkClient {
-  /** Creates or updates many entities of one blueprint. */
-  bulkUpsert(
-    blueprint: string,
-    entities: Entity[],
-    options: UpsertOptions,
-  ): Promise<BulkAnswer>;
-}
+/** Sends one request: many entities of one blueprint. */
+export type SendBatch = (
+  blueprint: string,
+  entities: Entity[],
+  options: UpsertOptions,
+) => Promise<BulkAnswer>;
 
 /** How to bring the entities into Port. */
 export interface BulkOptions extends UpsertOptions {
@@ -158,17 +155,17 @@ const HOPELESS = 10;
  * their order; those that Port rejects because a related entity is not there yet
  * are tried again after the rest.
  *
- * @param client The client.
+ * @param sendBatch Sends one request.
  * @param items The entities; they are read only as fast as they are sent.
  * @param options How to do it. Each item ends in `onDone` or `onFailed`.
  * @throws {ScriptError} When going on is hopeless; the rest has failed by then.
  */
 export async function bulkUpsert(
-  client: BulkClient,
+  sendBatch: SendBatch,
   items: AsyncIterable<BulkItem>,
   options: BulkOptions,
 ): Promise<void> {
-  const run = new BulkRun(client, options);
+  const run = new BulkRun(sendBatch, options);
   try {
     await run.pass(items);
     for (let before = Infinity; run.late.length > 0;) {
@@ -206,7 +203,7 @@ class Lanes {
 }
 
 class BulkRun {
-  readonly #client: BulkClient;
+  readonly #sendBatch: SendBatch;
   readonly #options: BulkOptions;
   readonly #lanes: Lanes;
   readonly #running = new Set<Promise<void>>();
@@ -225,8 +222,8 @@ class BulkRun {
   /** Why going on is hopeless. */
   fatal: ScriptError | undefined;
 
-  constructor(client: BulkClient, options: BulkOptions) {
-    this.#client = client;
+  constructor(sendBatch: SendBatch, options: BulkOptions) {
+    this.#sendBatch = sendBatch;
     this.#options = options;
     this.#lanes = new Lanes(options.concurrency);
     this.#signal = options.signal ?? new AbortController().signal;
@@ -327,7 +324,7 @@ class BulkRun {
     const entities = items.map(({ entity }) => entity);
     try {
       const answer = await orAborted(
-        this.#client.bulkUpsert(first.blueprint, entities, this.#options),
+        this.#sendBatch(first.blueprint, entities, this.#options),
         this.#graceIsOver.signal,
       );
       if (answer === undefined) throw new UnreachableError(INTERRUPTED);

@@ -52,6 +52,20 @@ export function parseJsonObject(text: string, source: string): JsonObject {
 }
 
 /**
+ * Reads a value as JSON where it is JSON, else as text.
+ *
+ * @param text For example `3`, `true`, `"3"` or `1.4.2`.
+ * @returns The value.
+ */
+export function parseJsonOrText(text: string): Json {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/**
  * Tells an object from all other values, arrays and `null` among them.
  *
  * @param value The value to look at.

@@ -244,3 +244,19 @@ function parseCount(text: string, source: string): number {
     `Cannot use ${source}${quote(text)}: write a whole number from 0 to 999`,
   );
 }
+
+/**
+ * Reads the most there may be of something.
+ *
+ * @param text The number; none means that there is no limit.
+ * @param flag The flag that it comes from, for an error.
+ * @returns The number.
+ * @throws {UsageError} When it is no whole number from 1 on.
+ */
+export function parseMost(text: string | undefined, flag: string): number {
+  if (text === undefined) return Infinity;
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new UsageError(
+    `Cannot use ${flag} "${text}": write a whole number from 1 on`,
+  );
+}

@@ -5,10 +5,10 @@
  * @module
  */
 import {
-  type BulkClient,
   type BulkItem,
   bulkUpsert,
   Pacer,
+  type SendBatch,
 } from "../lib/bulk.ts";
 import { readShard, type Shard } from "../lib/circleci.ts";
 import { type Context, defineScript, runScript } from "../lib/cli.ts";
@@ -18,6 +18,7 @@ import { PartialError, ScriptError, UsageError } from "../lib/errors.ts";
 import { createTextFile } from "../lib/files.ts";
 import { type Piece, readJsonValues } from "../lib/input.ts";
 import { byteLength, parseJsonObject } from "../lib/json.ts";
+import { parseMost } from "../lib/settings.ts";
 
 /** The script, for its file and for tests. */
 export const bulkUpsertEntities = defineScript({
@@ -85,25 +86,21 @@ export const bulkUpsertEntities = defineScript({
   ],
   async run(context) {
     const { options, port, say, settings } = context;
-    const concurrency = parseNumber(options.concurrency ?? "5", "concurrency");
+    const concurrency = parseMost(options.concurrency ?? "5", "--concurrency");
     if (concurrency > 20) {
       throw new UsageError("Cannot use --concurrency over 20");
     }
-    const maxErrors = options.maxErrors === undefined
-      ? Infinity
-      : parseNumber(options.maxErrors, "max-errors");
+    const maxErrors = parseMost(options.maxErrors, "--max-errors");
     const shard = readShard(options.shard);
     const inputs = openInputs(context);
     const tally = new Tally(inputs, openSinks(context));
-    const client: BulkClient = {
-      bulkUpsert: (...of) => upsertEntities(port, ...of),
-    };
+    const sendBatch: SendBatch = (...batch) => upsertEntities(port, ...batch);
     const pacer = new Pacer();
     port.listen((attempt) => pacer.learn(attempt));
     port.logInAhead();
     const timer = setInterval(() => context.progress(tally.progress()), 1000);
     try {
-      await bulkUpsert(client, readItems(inputs, tally, shard, options), {
+      await bulkUpsert(sendBatch, readItems(inputs, tally, shard, options), {
         ...options,
         retries: settings.retries,
         concurrency,
@@ -127,13 +124,6 @@ export const bulkUpsertEntities = defineScript({
 });
 
 type Options = typeof bulkUpsertEntities.options;
-
-function parseNumber(text: string, flag: string): number {
-  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw new UsageError(
-    `Cannot use --${flag} "${text}": write a whole number from 1 on`,
-  );
-}
 
 /** What is read, and how far. */
 interface Input {

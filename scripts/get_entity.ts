@@ -9,7 +9,7 @@ import { defineScript, runScript } from "../lib/cli.ts";
 import * as entities from "../lib/entities.ts";
 import { missingPath, parsePath, valueAt } from "../lib/entity.ts";
 import { ExpectationError, NotFoundError, UsageError } from "../lib/errors.ts";
-import { isSameJson, type JsonObject } from "../lib/json.ts";
+import { isSameJson, type JsonObject, parseJsonOrText } from "../lib/json.ts";
 import { parseDuration } from "../lib/settings.ts";
 import { prepareStepVariables } from "../lib/step_variables.ts";
 import { LAST_ANSWER, waitFor } from "../lib/wait.ts";
@@ -173,15 +173,12 @@ export function parseExpectation(text: string): Expectation {
     );
   }
   parsePath(path);
-  return { text, path, value: readValue(value), isNegated: sign === "!=" };
-}
-
-function readValue(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
+  return {
+    text,
+    path,
+    value: parseJsonOrText(value),
+    isNegated: sign === "!=",
+  };
 }
 
 /**

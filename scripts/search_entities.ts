@@ -8,7 +8,13 @@ import { defineScript, runScript } from "../lib/cli.ts";
 import * as entities from "../lib/entities.ts";
 import { parsePath, valueAt } from "../lib/entity.ts";
 import { ExpectationError, UsageError } from "../lib/errors.ts";
-import { type Json, type JsonObject, parseJsonObject } from "../lib/json.ts";
+import {
+  type Json,
+  type JsonObject,
+  parseJsonObject,
+  parseJsonOrText,
+} from "../lib/json.ts";
+import { parseMost } from "../lib/settings.ts";
 
 /** The script, for its file and for tests. */
 export const searchEntities = defineScript({
@@ -75,7 +81,7 @@ export const searchEntities = defineScript({
         `Cannot use --output "${output}": it must be ndjson or json`,
       );
     }
-    const limit = parseLimit(options.limit);
+    const limit = parseMost(options.limit, "--limit");
     const path = select === undefined ? undefined : parsePath(select);
     const query = await readQuery(options, readInput);
     const search = {
@@ -109,14 +115,6 @@ export const searchEntities = defineScript({
 
 /** The entities that are asked for at once; Port gives 1000 at most. */
 const PAGE = 1000;
-
-function parseLimit(text: string | undefined): number {
-  if (text === undefined) return Infinity;
-  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw new UsageError(
-    `Cannot use --limit "${text}": write a whole number from 1 on`,
-  );
-}
 
 async function readQuery(
   { blueprint, query, where }: {
@@ -156,15 +154,7 @@ function parseRule(text: string): JsonObject {
         "or <=, without spaces around it",
     );
   }
-  return { property, operator, value: parseValue(value) };
-}
-
-function parseValue(text: string): Json {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
+  return { property, operator, value: parseJsonOrText(value) };
 }
 
 if (import.meta.main) await runScript(searchEntities);

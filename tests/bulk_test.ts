@@ -7,11 +7,11 @@ import {
 } from "jsr:@std/assert@1.0.19";
 import fc from "npm:fast-check@4.10.2";
 import {
-  type BulkClient,
   type BulkItem,
   type BulkOptions,
   bulkUpsert,
   Pacer,
+  type SendBatch,
 } from "../lib/bulk.ts";
 import { readShard } from "../lib/circleci.ts";
 import type { Entity } from "../lib/entity.ts";
@@ -43,9 +43,9 @@ interface Outcome {
   error: unknown;
 }
 
-/** Runs items through a client, and keeps what became of each. */
+/** Sends items, and keeps what became of each. */
 async function run(
-  client: BulkClient,
+  { sendBatch }: { sendBatch: SendBatch },
   items: BulkItem[],
   options: Partial<BulkOptions> = {},
 ): Promise<Outcome> {
@@ -55,7 +55,7 @@ async function run(
     ends.set(place, what);
   };
   let error: unknown;
-  await bulkUpsert(client, ReadableStream.from(items), {
+  await bulkUpsert(sendBatch, ReadableStream.from(items), {
     concurrency: 5,
     retries: 4,
     onDone: (item, created) => end(item, created ? "created" : "updated"),
@@ -78,7 +78,7 @@ function makeClient(respond: Respond = () => true) {
   const requests: Entity[][] = [];
   let underWay = 0;
   let most = 0;
-  const bulkUpsert = async (_: string, entities: Entity[]) => {
+  const sendBatch = async (_: string, entities: Entity[]) => {
     requests.push(entities);
     most = Math.max(most, ++underWay);
     // Answers do not come in the order of the requests.
@@ -100,7 +100,7 @@ function makeClient(respond: Respond = () => true) {
     underWay--;
     return answer;
   };
-  return { bulkUpsert, stored, requests, mostUnderWay: () => most };
+  return { sendBatch, stored, requests, mostUnderWay: () => most };
 }
 
 const names = (count: number) =>
@@ -197,10 +197,10 @@ function refusing(refuse: (entities: Entity[]) => Error | undefined) {
   const client = makeClient();
   return {
     ...client,
-    bulkUpsert: async (blueprint: string, entities: Entity[]) => {
+    sendBatch: async (blueprint: string, entities: Entity[]) => {
       const error = refuse(entities);
       if (error) throw error;
-      return await client.bulkUpsert(blueprint, entities);
+      return await client.sendBatch(blueprint, entities);
     },
   };
 }
@@ -261,7 +261,7 @@ Deno.test("bulkUpsert() does not wait for ever for what is under way when it is 
   const controller = new AbortController();
   const hanging = Promise.withResolvers<BulkAnswer>();
   const client = {
-    bulkUpsert: () => {
+    sendBatch: () => {
       controller.abort();
       return hanging.promise;
     },
@@ -358,10 +358,10 @@ Deno.test("readShard() parts what there is, each key in one part", () => {
 });
 
 Deno.test("bulkUpsert() does not hide a bug", async () => {
-  const client = { bulkUpsert: () => Promise.reject(new RangeError("Bug")) };
+  const sendBatch = () => Promise.reject(new RangeError("Bug"));
   await assertRejects(
     () =>
-      bulkUpsert(client, ReadableStream.from(makeItems(["a"])), {
+      bulkUpsert(sendBatch, ReadableStream.from(makeItems(["a"])), {
         concurrency: 1,
         retries: 0,
         onDone: () => {},
