@@ -252,7 +252,7 @@ const checkEntity = ajv.compile({
     identifier: { anyOf: [IDENTIFIER, SEARCH] },
     title: { type: "string" },
     icon: { type: "string" },
-    team: { type: ["string", "array"], items: { type: "string" } },
+    team: { anyOf: [TEXT, TEXTS, SEARCH] },
     properties: { type: "object" },
     relations: { type: "object", additionalProperties: RELATION },
   },
@@ -264,12 +264,31 @@ const checkEntityPatch = ajv.compile({
     identifier: IDENTIFIER,
     title: { type: ["string", "null"] },
     icon: { type: ["string", "null"] },
-    team: { type: ["string", "array", "null"], items: { type: "string" } },
+    team: { anyOf: [TEXT, TEXTS, { type: "null" }, SEARCH] },
     properties: { type: "object" },
     relations: { type: "object", additionalProperties: RELATION },
   },
   additionalProperties: false,
 });
+const PROPERTY_TYPE = {
+  enum: ["string", "number", "boolean", "object", "array"],
+};
+const SHORT = { type: "string", maxLength: 100 };
+const SPEC = { enum: ["open-api", "embedded-url", "async-api"] };
+const FORMATS = [
+  ...["date-time", "url", "email", "idn-email", "ipv4", "ipv6", "markdown"],
+  ...["yaml", "user", "team", "proto", "labeled-url"],
+];
+
+/** Members that bear a name, each of them in this form. */
+function named(form: Json): Json {
+  const propertyNames = {
+    pattern: "^[A-Za-z0-9@_=\\\\-]+$",
+    maxLength: 100,
+  };
+  return { type: "object", propertyNames, additionalProperties: form };
+}
+
 const BLUEPRINT = {
   type: "object",
   properties: {
@@ -278,40 +297,89 @@ const BLUEPRINT = {
       pattern: "^(?!\\.{1,2}$)[\\p{L}0-9@_.+:\\\\/-]+$",
       maxLength: 100,
     },
-    title: { type: "string", minLength: 1, maxLength: 100 },
-    schema: {
-      type: "object",
-      properties: {
-        properties: {
-          type: "object",
-          propertyNames: { pattern: "^[A-Za-z0-9@_=\\\\-]+$", maxLength: 100 },
-          additionalProperties: {
-            type: "object",
-            properties: {
-              type: {
-                enum: ["string", "number", "boolean", "object", "array"],
-              },
-            },
-            required: ["type"],
-          },
-        },
-        required: { type: "array", items: { type: "string" } },
-      },
-      required: ["properties"],
-      additionalProperties: false,
+    title: { ...SHORT, minLength: 1 },
+    description: { type: "string", maxLength: 200 },
+    icon: TEXT,
+    ownership: {
+      anyOf: [
+        closed(
+          { type: { const: "Inherited" }, path: TEXT, title: SHORT },
+          "type",
+          "path",
+        ),
+        closed({ type: { const: "Direct" }, title: SHORT }, "type"),
+      ],
     },
-    relations: {
-      type: "object",
-      additionalProperties: {
+    schema: closed({
+      properties: named({
         type: "object",
         properties: {
-          target: { type: "string" },
-          required: { type: "boolean" },
-          many: { type: "boolean" },
+          title: SHORT,
+          description: TEXT,
+          icon: TEXT,
+          type: PROPERTY_TYPE,
+          format: { enum: [...FORMATS, "blueprints", "timer"] },
+          spec: SPEC,
         },
-        required: ["target", "required", "many"],
+        required: ["type"],
+      }),
+      required: TEXTS,
+    }, "properties"),
+    relations: named(closed(
+      {
+        title: SHORT,
+        target: TEXT,
+        required: { type: "boolean" },
+        many: { type: "boolean" },
+        description: TEXT,
+        type: TEXT,
       },
-    },
+      "target",
+      "required",
+      "many",
+    )),
+    calculationProperties: named(closed(
+      {
+        title: SHORT,
+        description: TEXT,
+        icon: TEXT,
+        calculation: TEXT,
+        type: PROPERTY_TYPE,
+        format: { enum: FORMATS },
+        spec: SPEC,
+        specAuthentication: { type: "object" },
+        colorized: { type: "boolean" },
+        colors: { type: "object" },
+        items: { type: "object" },
+      },
+      "calculation",
+      "type",
+    )),
+    mirrorProperties: named(closed(
+      {
+        title: SHORT,
+        path: {
+          type: "string",
+          pattern: "^(?:[A-Za-z0-9@_=\\-$]+\\.)+?(\\w|\\$|@|-)*?[^\\.]+$",
+        },
+      },
+      "path",
+    )),
+    aggregationProperties: named(closed(
+      {
+        title: SHORT,
+        description: TEXT,
+        icon: TEXT,
+        type: { const: "number" },
+        target: TEXT,
+        calculationSpec: { type: "object" },
+        query: { type: "object" },
+        pathFilter: { type: "array" },
+      },
+      "title",
+      "target",
+      "calculationSpec",
+    )),
   },
 };
 const checkBlueprintPatch = ajv.compile(BLUEPRINT);
@@ -698,14 +766,7 @@ class Catalogue {
    * @returns The related entities that are not there yet.
    */
   check(blueprint: Blueprint, entity: Entity): [string, string][] {
-    const known = blueprint.schema.properties;
-    for (const name of Object.keys(entity.properties)) {
-      if (Object.hasOwn(known, name)) continue;
-      throw invalid(
-        `Property "${name}" does not exist in the blueprint ` +
-          `"${blueprint.identifier}"`,
-      );
-    }
+    insistOnMembers(blueprint, entity);
     const check = this.#checks.get(blueprint.identifier);
     if (check) insist(check, entity.properties, "properties");
     for (const [name, relation] of Object.entries(blueprint.relations ?? {})) {
@@ -796,7 +857,8 @@ class Routes {
   }
 
   answer(call: Call): Reply {
-    const { method, path } = call;
+    const { method, path, query } = call;
+    for (const name of SWITCHES) flag(query, name);
     if (method === "POST" && path.join("/") === "auth/access_token") {
       return this.#logIn(call.body);
     }
@@ -943,7 +1005,11 @@ class Routes {
 
   /** Puts the identifiers that they find in place of queries. */
   #resolve(blueprint: Blueprint, body: EntityBody): EntityBody {
-    const { identifier, relations = {} } = body;
+    const { identifier, team, relations = {} } = body;
+    if (isQuery(team)) {
+      throw invalid("The local Port does not search for teams: name them");
+    }
+    insistOnMembers(blueprint, body);
     const resolved = Object.entries(relations).map(([name, value]) => {
       const { target = "", many = false } = blueprint.relations?.[name] ?? {};
       if (!isQuery(value)) return [name, value];
@@ -1540,6 +1606,21 @@ function ok(status: number, body: Json): Reply {
 }
 
 /** Reads a query parameter that must be true or false. */
+/** The query parameters that are true or false, whatever the route. */
+const SWITCHES = [
+  "allow_partial_results",
+  "attach_identifier_to_title_mirror_properties",
+  "attach_title_to_relation",
+  "create_catalog_page",
+  "create_missing_related_entities",
+  "delete_actions",
+  "delete_dependents",
+  "exclude_calculated_properties",
+  "merge",
+  "upsert",
+  "validation_only",
+];
+
 function flag(
   query: URLSearchParams,
   name: string,
@@ -1554,6 +1635,22 @@ function flag(
 }
 
 /** What is not played here is refused, not passed over in silence. */
+/** Also a member that is to be cleared must be one of the blueprint's. */
+function insistOnMembers(
+  { identifier, schema, relations: known = {} }: Blueprint,
+  { properties = {}, relations = {} }: EntityBody,
+): void {
+  const insistOn = (what: string, given: Json, known: object) => {
+    const name = Object.keys(given).find((name) => !Object.hasOwn(known, name));
+    if (name === undefined) return;
+    throw invalid(
+      `${what} "${name}" does not exist in the blueprint "${identifier}"`,
+    );
+  };
+  insistOn("Property", properties, schema.properties);
+  insistOn("Relation", relations, known);
+}
+
 function insistOnName(identifier: string, wanted: unknown): void {
   if (wanted === undefined || wanted === identifier) return;
   throw invalid(`The local Port renames nothing: "${identifier}" it stays`);
@@ -1688,9 +1785,13 @@ function parseBody(text: string | undefined): unknown {
   }
 }
 
+function unknownRoute(path: string): never {
+  throw notFound(`Route ${path} not found`);
+}
+
 function parsePath(pathname: string): string[] {
   const [_, version, ...path] = pathname.split("/");
-  if (version !== "v1") throw notFound(`Route ${pathname} not found`);
+  if (version !== "v1") unknownRoute(pathname);
   try {
     return path.map(decodeURIComponent);
   } catch {
@@ -1747,9 +1848,9 @@ export async function startLocalPort(
   options: LocalPortOptions = {},
 ): Promise<LocalPort> {
   const catalogue = loadCatalogue(options);
-  attempt(`write the data file "${options.data}"`, () => {
-    save(catalogue, options.data);
-  });
+  const save = makeSave(catalogue, options.data);
+  const keep = () => attempt(`write the data file "${options.data}"`, save);
+  keep();
   const random = makeRandom(
     options.seed ?? Math.floor(Math.random() * 2 ** 32),
   );
@@ -1763,14 +1864,15 @@ export async function startLocalPort(
   const answer = (request: IncomingMessage, text: string | undefined): Wire => {
     try {
       const reply = routes.answer(readCall(request, text));
-      if (request.method !== "GET") save(catalogue, options.data);
+      if (request.method !== "GET") keep();
       return toWire(reply);
     } catch (error) {
       if (error instanceof Refusal) {
         return refuse(error.status, error.code, error.message);
       }
-      log(`error: ${error instanceof Error ? error.message : error}`);
-      return refuse(500, "internal_error", "The local Port has a bug");
+      const reason = error instanceof Error ? error.message : error;
+      log(`error: ${reason}`);
+      return refuse(500, "internal_error", `The local Port failed: ${reason}`);
     }
   };
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
@@ -1820,10 +1922,10 @@ async function listen(server: Server, port: number): Promise<LocalPort> {
 }
 
 function readCall(request: IncomingMessage, text: string | undefined): Call {
-  const { pathname, searchParams } = new URL(
-    request.url ?? "/",
-    "http://local",
-  );
+  const { url = "/" } = request;
+  const { pathname, searchParams } =
+    URL.parse(url.startsWith("/") ? `http://local${url}` : url) ??
+      unknownRoute(url);
   return {
     method: request.method ?? "GET",
     path: parsePath(pathname),
@@ -1920,19 +2022,30 @@ function readIfThere(path: string): string | undefined {
   }
 }
 
-/** Writes beside the file and renames, so that no crash leaves half a file. */
-function save(catalogue: Catalogue, path: string | undefined): void {
-  if (path === undefined) return;
-  const draft = `${path}.${Deno.pid}.tmp`;
-  using file = Deno.openSync(draft, {
-    write: true,
-    create: true,
-    truncate: true,
-  });
-  const bytes = new TextEncoder().encode(catalogue.dump());
-  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-  file.syncSync();
-  Deno.renameSync(draft, path);
+/**
+ * Makes what keeps the catalogue in a file: it writes beside the file and
+ * renames, so that no crash leaves half a file, and only when there is news.
+ */
+function makeSave(catalogue: Catalogue, path: string | undefined): () => void {
+  let saved: string | undefined;
+  return () => {
+    if (path === undefined) return;
+    const text = catalogue.dump();
+    if (text === saved) return;
+    const draft = `${path}.${Deno.pid}.tmp`;
+    using file = Deno.openSync(draft, {
+      write: true,
+      create: true,
+      truncate: true,
+    });
+    const bytes = new TextEncoder().encode(text);
+    for (let at = 0; at < bytes.length;) {
+      at += file.writeSync(bytes.subarray(at));
+    }
+    file.syncSync();
+    Deno.renameSync(draft, path);
+    saved = text;
+  };
 }
 
 /** The flags of the command line: the name of the value, and what it does. */
@@ -1973,16 +2086,22 @@ Examples:
 function parseCommandLine(args: string[]): LocalPortOptions | undefined {
   const flags: Record<string, unknown> = parseArgs(args, {
     string: Object.keys(FLAGS),
+    collect: Object.keys(FLAGS),
     boolean: ["help"],
     alias: { h: "help" },
     unknown: (arg: string) => {
-      throw new Error(`Unknown argument "${arg}"`);
+      const near = Object.keys(FLAGS).map((name) => `--${name}`)
+        .find((flag) => flag.startsWith(arg.slice(0, 5)));
+      const hint = near === undefined ? "" : `, did you mean ${near}?`;
+      throw new Error(`Unknown argument "${arg}"${hint}`);
     },
   });
   if (flags.help) return undefined;
   const read = <Value>(name: string, parse: (text: string) => Value) => {
-    const text = flags[name];
-    if (typeof text !== "string") return undefined;
+    const [text, second] = [flags[name] ?? []].flat().map(String);
+    if (text === undefined) return undefined;
+    if (second !== undefined) throw new Error(`--${name} is given twice`);
+    if (text === "") throw new Error(`Missing the value of --${name}`);
     const value = parse(text);
     if (value !== undefined && !Number.isNaN(value)) return value;
     throw new Error(`Cannot use --${name} "${text}": ${FLAGS[name]?.[1]}`);

@@ -1,4 +1,5 @@
 import {
+  assert,
   assertEquals,
   assertMatch,
   assertNotEquals,
@@ -179,6 +180,25 @@ Deno.test("local_port refuses blueprints that Port refuses", async () => {
     });
     await refuse({ title: "" }, { message: '"title"' });
     await refuse({ identifier: "a b" }, { message: '"identifier"' });
+    await refuse({ description: "x".repeat(201) }, {
+      message: '"description"',
+    });
+    await refuse({ icon: 5 }, { message: '"icon"' });
+    await refuse({ ownership: { type: "Mine" } }, { message: '"ownership' });
+    await refuse({ calculationProperties: { c: {} } }, {
+      message: '"calculationProperties.c"',
+    });
+    await refuse({ mirrorProperties: { m: { path: "title" } } }, {
+      message: '"mirrorProperties.m.path"',
+    });
+    await refuse({ aggregationProperties: [] }, {
+      message: '"aggregationProperties"',
+    });
+    const target = { target: "service", required: false, many: false };
+    await refuse({ relations: { "r r": target } }, { message: '"relations"' });
+    await refuse({ relations: { r: { ...target, bogus: 1 } } }, {
+      message: '"bogus"',
+    });
     await refuse({ schema: { properties: { a: { type: "date" } } } }, {
       message: '"schema.properties.a.type"',
     });
@@ -291,6 +311,8 @@ Deno.test("local_port checks and writes nothing with validation_only", async () 
     await must(port, "POST", path, body);
     assertEquals(await port.entity("service", "a"), undefined);
     assertEquals(await port.entity("image", "i"), undefined);
+    await must(port, "POST", path.replace("only=true", "only=false"), body);
+    assert(await port.entity("service", "a"));
     await assertRefused(port, {
       method: "POST",
       path,
@@ -316,6 +338,10 @@ Deno.test("local_port refuses entities that break their blueprint", async () => 
     await refuse({ properties: { colour: "red" } }, 'Property "colour"');
     await refuse({ properties: { constructor: "x" } }, '"constructor"');
     await refuse({ properties: { replicas: "3" } }, '"replicas" must be');
+    await refuse({ properties: { versoin: null } }, 'Property "versoin"');
+    await refuse({ relations: { imgae: null } }, 'Relation "imgae"');
+    const query = { combinator: "and", rules: [] };
+    await refuse({ team: query }, "does not search for teams");
     await refuse({ relations: { twin: "x" } }, 'Relation "twin"');
     await refuse({ relations: { image: ["x"] } }, '"relations.image"');
     await refuse({ relations: { owners: "x" } }, '"relations.owners"');
@@ -371,6 +397,9 @@ Deno.test("local_port refuses what is no request of Port's", async () => {
     assertEquals(await post(entities, "{"), [422, "invalid_request"]);
     assertEquals(await post(`/v1${UPSERT}yes`, "{}"), [422, "invalid_request"]);
     assertEquals(await post("/v2/blueprints", "{}"), [404, "not_found"]);
+    assertEquals(await post("//", "{}"), [404, "not_found"]);
+    const notBoolean = "/v1/blueprints?create_catalog_page=banana";
+    assertEquals(await post(notBoolean, "{}"), [422, "invalid_request"]);
     assertEquals(await post("/v1/%ff", "{}"), [422, "invalid_request"]);
     const tooMuch = JSON.stringify({ title: "x".repeat(1024 * 1024) });
     assertEquals(await post(entities, tooMuch), [413, "request_too_large"]);
@@ -541,6 +570,12 @@ Deno.test("local_port keeps the catalogue in a file over a restart", async () =>
     assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), [
       "port.json",
     ]);
+    const [old, text] = [`${folder}/old`, await Deno.readTextFile(data)];
+    await Deno.link(data, old);
+    await withPort({ data }, async (port) => {
+      await must(port, "POST", UPSERT, { identifier: "b" });
+    });
+    assertEquals(await Deno.readTextFile(old), text, "it was written over");
     await Deno.writeTextFile(data, '{"blueprints":[');
     await assertRejects(
       () => startLocalPort({ data }),
@@ -550,6 +585,18 @@ Deno.test("local_port keeps the catalogue in a file over a restart", async () =>
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("local_port says when it cannot keep the catalogue", async () => {
+  const folder = await Deno.makeTempDir();
+  await withPort({ data: `${folder}/port.json` }, async (port) => {
+    await must(port, "POST", UPSERT, { identifier: "a" });
+    await Deno.remove(folder, { recursive: true });
+    const answer = await port.call("POST", UPSERT, { identifier: "b" });
+    const { message } = await answer.json();
+    assertEquals(answer.status, 500);
+    assertStringIncludes(message, "Cannot write the data file");
+  });
 });
 
 Deno.test("local_port takes blueprints of the user's own", async () => {
@@ -667,7 +714,9 @@ Deno.test("local_port --help shows every flag", async () => {
 Deno.test("local_port answers a wrong command line with one line and exit code 2", async () => {
   const calls = [
     ["--prot=0", '"--prot=0"'],
+    ["--latncy=1ms", "did you mean --latency?"],
     ["8787", '"8787"'],
+    ["--port=", "Missing the value of --port"],
     ["--port=x", '--port "x"'],
     ["--port=1.5", '--port "1.5"'],
     ["--port=65536", '--port "65536"'],
@@ -681,6 +730,7 @@ Deno.test("local_port answers a wrong command line with one line and exit code 2
     ["--rate-limit=0/1s", '--rate-limit "0/1s"'],
     ["--token-lifetime=long", '--token-lifetime "long"'],
     ["--seed=x", '--seed "x"'],
+    ["--seed=1 --seed=2", "--seed is given twice"],
   ];
   await withPort({}, async ({ url }) => {
     const { port } = new URL(url);
@@ -689,7 +739,8 @@ Deno.test("local_port answers a wrong command line with one line and exit code 2
       `Cannot listen on port ${port}: `,
     ]];
     await Promise.all(all.map(async ([flag = "", says = ""]) => {
-      const { code, stderr } = await runScriptFile("local_port", [flag]);
+      const args = flag.split(" ");
+      const { code, stderr } = await runScriptFile("local_port", args);
       assertEquals(code, 2, flag);
       assertMatch(stderr, /^error: [^\n]*\n$/);
       assertStringIncludes(stderr, says);
