@@ -147,7 +147,9 @@ function nextStep(tried: Tried, outcome: Answer | Silence): string {
       return "check PORT_CLIENT_ID and PORT_CLIENT_SECRET, and that they are " +
         "of this region (--region eu or us)";
     }
-    if (status === 403) return "let an admin of Port give them the right to it";
+    if (status === 403) {
+      return "let an admin of Port give these credentials the right to it";
+    }
     if (status === 404) return tried.ifMissing;
     if (status === 407) return "give HTTPS_PROXY the proxy's user and password";
     if (status === 429) return "run it again later";

@@ -147,21 +147,23 @@ function withoutCredentials(text: string): string {
  *
  * @param remote The URL of the repository: HTTPS, SSH or `git@host:path`.
  * @param branch The branch.
- * @returns Its page at GitHub, GitLab or Bitbucket; `undefined` when the remote
- * is none of theirs.
+ * @returns Its page at GitHub, GitLab or Bitbucket's cloud, or at a server of
+ * one's own that is built like GitHub; `undefined` when the remote is no URL, or
+ * that of Bitbucket's server, whose pages are others.
  */
 export function branchPage(remote: string, branch: string): string | undefined {
   const short = /^(?:[^@/]+@)?([^@/:]+):(?!\/\/)(.+)$/.exec(remote);
   const url = URL.parse(short ? `ssh://${short[1]}/${short[2]}` : remote);
   if (!url?.hostname || !branch) return undefined;
-  // The port of SSH is not that of the web.
-  const origin = /^https?:$/.test(url.protocol)
-    ? url.origin
-    : `https://${url.hostname}`;
   const path = url.pathname.replace(/^\/+|\/+$/g, "").replace(/\.git$/, "");
-  const between = url.hostname === "bitbucket.org"
+  if (path.startsWith("scm/")) return undefined;
+  // Neither the port of SSH nor its host for port 443 are those of the web.
+  const host = url.hostname.replace(/^(?:alt)?ssh\./, "");
+  const isWeb = /^https?:$/.test(url.protocol);
+  const origin = isWeb ? url.origin : `https://${host}`;
+  const between = host === "bitbucket.org"
     ? "branch"
-    : url.hostname.includes("gitlab")
+    : host.includes("gitlab")
     ? "-/tree"
     : "tree";
   const name = branch.split("/").map(encodeURIComponent).join("/");

@@ -242,7 +242,8 @@ type Palette = Record<"red" | "yellow" | "dim", (text: string) => string>;
 async function palette(hasColours: boolean): Promise<Palette> {
   const plain = (text: string) => text;
   if (!hasColours) return { red: plain, yellow: plain, dim: plain };
-  return (await import("./colours.ts")).COLOURS;
+  const { COLOURS } = await import("./colours.ts");
+  return COLOURS;
 }
 
 function reportAttempt(

@@ -67,7 +67,7 @@ function cannotRead(path: string, source: string, error: unknown): UsageError {
 
 /** A text file that is being written. */
 export interface TextFile {
-  /** Writes to its end. */
+  /** Writes to its end; throws a `UsageError` when the disk is full. */
   write(text: string): void;
   /** Ends the writing. */
   close(): void;
@@ -82,19 +82,24 @@ export interface TextFile {
  * @throws {UsageError} When it cannot be written, saying what to do.
  */
 export function createTextFile(path: string): TextFile {
-  try {
+  const attempt = <Result>(step: () => Result): Result => {
+    try {
+      return step();
+    } catch (error) {
+      const reason = reasonOf(error, `--allow-write="${path}"`);
+      throw new UsageError(`Cannot write "${path}": ${reason}`);
+    }
+  };
+  const file = attempt(() => {
     const [folder] = /^.+(?=\/)/s.exec(path) ?? [];
     if (folder !== undefined) Deno.mkdirSync(folder, { recursive: true });
-    const file = Deno.createSync(path);
-    return {
-      write: (text) => writeAll(file, new TextEncoder().encode(text)),
-      close: () => file.close(),
-    };
-  } catch (error) {
-    throw new UsageError(
-      `Cannot write "${path}": ${reasonOf(error, `--allow-write="${path}"`)}`,
-    );
-  }
+    return Deno.createSync(path);
+  });
+  return {
+    write: (text) =>
+      attempt(() => writeAll(file, new TextEncoder().encode(text))),
+    close: () => file.close(),
+  };
 }
 
 /** One write may take a part only. */

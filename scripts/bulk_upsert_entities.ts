@@ -243,9 +243,30 @@ function openSinks({ options, operands, warn }: Context<Options>): Sink[] {
       },
       close() {},
     },
-    ...(isKept ? [openFailedFile(failedFile)] : []),
-    ...(junit !== undefined ? [openJunit(junit)] : []),
+    ...(isKept ? [guarded(openFailedFile(failedFile), warn)] : []),
+    ...(junit !== undefined ? [guarded(openJunit(junit), warn)] : []),
   ];
+}
+
+/** A full disk must not end the run; what it cannot hold is shown. */
+function guarded(sink: Sink, warn: (line: string) => void): Sink {
+  let isFull = false;
+  const attempt = (step: () => void) => {
+    try {
+      if (!isFull) step();
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      isFull = true;
+      warn(error.message);
+    }
+  };
+  return {
+    fail(failure) {
+      attempt(() => sink.fail(failure));
+      if (isFull) warn(`${lineOf(failure)}: ${failure.input}`);
+    },
+    close: (counts) => attempt(() => sink.close(counts)),
+  };
 }
 
 /** What is read must not be written over. */

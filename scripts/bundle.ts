@@ -88,6 +88,9 @@ async function gather(name: string): Promise<string> {
       `${folder}/deno.json`,
       config.replace(/"npm:dotenv@[^"]+"/, `"file://${parseEnv}"`),
     );
+    for (const part of ["lib", "scripts", "scripts/blueprints"]) {
+      await copyHoisted(part, folder);
+    }
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         "bundle",
@@ -100,7 +103,7 @@ async function gather(name: string): Promise<string> {
         `--output=${folder}/out.js`,
         `scripts/${name}.ts`,
       ],
-      cwd: ROOT,
+      cwd: folder,
     }).output();
     if (!success) throw new Error(new TextDecoder().decode(stderr));
     const text = await Deno.readTextFile(`${folder}/out.js`);
@@ -111,6 +114,29 @@ async function gather(name: string): Promise<string> {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Copies the files of a folder; their imports are all static then. */
+async function copyHoisted(part: string, target: string): Promise<void> {
+  await Deno.mkdir(`${target}/${part}`);
+  for await (const { name, isFile } of Deno.readDir(new URL(part, ROOT))) {
+    if (!isFile) continue;
+    const text = await Deno.readTextFile(new URL(`${part}/${name}`, ROOT));
+    await Deno.writeTextFile(`${target}/${part}/${name}`, hoistImports(text));
+  }
+}
+
+/** In one file, there is nothing left to load only when it is needed. */
+function hoistImports(code: string): string {
+  const imports: string[] = [];
+  const rest = code.replace(
+    /const (\{[^}]+\}) = await import\(\s*("\.[^"]+")\s*\);/g,
+    (_, names, file) => {
+      imports.push(`import ${names} from ${file};\n`);
+      return "";
+    },
+  );
+  return rest + imports.join("");
 }
 
 async function sha256(bytes: BufferSource): Promise<string> {

@@ -150,6 +150,8 @@ export interface Expectation {
   path: string;
   /** What stands there, or must not stand there. */
   value: unknown;
+  /** The value as the user wrote it. */
+  written: string;
   /** Whether it must be something else. */
   isNegated: boolean;
 }
@@ -177,6 +179,7 @@ export function parseExpectation(text: string): Expectation {
     text,
     path,
     value: parseJsonOrText(value),
+    written: value,
     isNegated: sign === "!=",
   };
 }
@@ -207,16 +210,18 @@ export function checkExpectations(
 
 /** Says why an expectation does not hold; nothing when it does. */
 function explain(entity: JsonObject, expectation: Expectation) {
-  const { path, value, isNegated } = expectation;
+  const { path, value, written, isNegated } = expectation;
   const found = valueAt(entity, parsePath(path));
   const isEqual = found.there && isSameJson(found.value, value);
-  if (isEqual !== isNegated) return undefined;
-  const wanted = (isNegated ? "anything but " : "") + JSON.stringify(value);
+  // Text such as "1.10" that reads like a number: a gate that must not open for
+  // it stays closed, one that must open for it says how to write it.
+  const isAlike = found.there && found.value === written;
+  if (isNegated ? !isEqual && !isAlike : isEqual) return undefined;
+  const wanted = typeof value === "string" ? JSON.stringify(value) : written;
   const actual = found.there ? JSON.stringify(found.value) : "not there";
-  const hint = found.there && found.value === String(value)
-    ? `; for text write '${path}=${JSON.stringify(found.value)}'`
-    : "";
-  return `${path} is ${actual}, expected ${wanted}${hint}`;
+  return `${path} is ${actual}, expected ` +
+    (isNegated ? `anything but ${wanted}` : wanted) +
+    (isAlike && !isNegated ? `; for text write '${path}="${written}"'` : "");
 }
 
 /** The pauses between questions, in milliseconds: gentle on the rate limit. */

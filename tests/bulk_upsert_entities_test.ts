@@ -11,6 +11,7 @@ import {
   CIRCLECI,
   FOLDER,
   rightsOf,
+  runProcess,
   runScriptFile,
   type TestPort,
   withFolder,
@@ -188,6 +189,30 @@ Deno.test("bulk_upsert_entities shows why without --failed-file, and fails softl
     assertEquals(code, 0);
     assertMatch(stderr, /^warning: standard input:1: .*--blueprint ID/);
     assertMatch(stderr, /\nwarning: .*--failed-file .*\(--soft-fail\)\n$/);
+  });
+});
+
+Deno.test("bulk_upsert_entities shows what a full disk cannot hold", async () => {
+  await withFolder(async (folder) => {
+    await withPort({}, async (port) => {
+      await Deno.symlink("/dev/full", `${folder}/failed`);
+      const { code, stderr } = await runProcess(
+        Deno.execPath(),
+        // Deno lets nothing less write to a device.
+        [
+          "run",
+          "-A",
+          `${BULK}.ts`,
+          "-bservice",
+          `--failed-file=${folder}/failed`,
+        ],
+        { env: port.env, stdin: '{"identifier": "a b"}\n{"identifier": "c"}' },
+      );
+      assertEquals(code, 8, stderr);
+      assertStringIncludes(stderr, "warning: Cannot write ");
+      assertStringIncludes(stderr, ': {"identifier": "a b"}\n');
+      assert(await port.entity("service", "c"));
+    });
   });
 });
 

@@ -148,6 +148,17 @@ Deno.test("branchPage() finds the page at each VCS", () => {
       "http://git.acme.test:8080/acme/shop/tree/main",
     ],
     [
+      "git@ssh.github.com:acme/shop.git",
+      "main",
+      "https://github.com/acme/shop/tree/main",
+    ],
+    [
+      "ssh://git@altssh.bitbucket.org:443/acme/shop.git",
+      "main",
+      "https://bitbucket.org/acme/shop/branch/main",
+    ],
+    ["https://bitbucket.acme.test/scm/prj/shop.git", "main", undefined],
+    [
       "git@gitlab.com:acme/group/shop.git",
       "main",
       "https://gitlab.com/acme/group/shop/-/tree/main",

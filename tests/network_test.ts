@@ -246,6 +246,29 @@ Deno.test("a private authority is trusted by DENO_CERT, and by nothing else", as
   });
 });
 
+Deno.test("a redirect to another host is not followed, with or without token", async () => {
+  await withPort({}, async (elsewhere) => {
+    const redirect = async (connection: Deno.Conn) => {
+      await connection.read(new Uint8Array(4096));
+      const head = "HTTP/1.1 307 Temporary Redirect\r\ncontent-length: 0\r\n" +
+        `location: ${elsewhere.url}/v1/auth/access_token\r\n\r\n`;
+      await connection.write(new TextEncoder().encode(head));
+    };
+    await withListener(listen(), redirect, async (port) => {
+      const from = `http://127.0.0.1:${port}`;
+      // The run has the right to reach both.
+      const { host } = new URL(elsewhere.url);
+      const rights = await rightsOf("get_entity", from);
+      const result = await runProcess(Deno.execPath(), [
+        ...["run", ...rights, `--allow-net=${host},127.0.0.1:${port}`],
+        ...["get_entity.ts", "-bservice", "-ia", "--retries=0"],
+      ], { env: { ...CREDENTIALS, NO_PROXY: "127.0.0.1", API_URL: from } });
+      assertUnreached(result, "Port answered 307");
+      assertEquals(elsewhere.log, []);
+    });
+  });
+});
+
 Deno.test("TLS that is none ends in one line", async () => {
   const plain = async (connection: Deno.Conn) => {
     const text = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";

@@ -130,6 +130,18 @@ Deno.test("with-ci-job-report does not fail a job because Port refuses it", asyn
   });
 });
 
+Deno.test("with-ci-job-report fails the job where its report must arrive", async () => {
+  await withPort({}, async (port) => {
+    const steps = [{ run: "echo never" }];
+    const strict = { steps, "soft-fail": false };
+    const config = withJob([{ "with-ci-job-report": strict }]);
+    const wrong = { ...port.env, PORT_CLIENT_SECRET: "wrong" };
+    const result = await runJob(config, "job", {}, { ...port, env: wrong });
+    assert(result.isFailed);
+    assertEquals(result.stdout, "");
+  });
+});
+
 Deno.test("upsert-entity and get-entity take hostile parameters for values only", async () => {
   await withPort({}, async (port) => {
     const text = JSON.stringify(HOSTILE);
