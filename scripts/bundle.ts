@@ -91,7 +91,7 @@ async function gather(name: string): Promise<string> {
     for (const part of ["lib", "scripts", "scripts/blueprints"]) {
       await copyHoisted(part, folder);
     }
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    await new Deno.Command(Deno.execPath(), {
       args: [
         "bundle",
         "--quiet",
@@ -104,8 +104,9 @@ async function gather(name: string): Promise<string> {
         `scripts/${name}.ts`,
       ],
       cwd: folder,
+      // Without its file, what Deno says there is the reason.
+      stderr: "inherit",
     }).output();
-    if (!success) throw new Error(new TextDecoder().decode(stderr));
     const text = await Deno.readTextFile(`${folder}/out.js`);
     // Names of modules must not tell where they lay on this machine.
     return text.replace(/"(?:\.\.\/)+[^"\n]*?\/npm\/[^/"\n]+\//g, '"npm:')
@@ -144,6 +145,9 @@ async function sha256(bytes: BufferSource): Promise<string> {
 }
 
 if (import.meta.main) {
-  const sizes = await bundleAll(new URL("dist/", ROOT));
-  for (const [name, size] of sizes) console.log(`dist/${name}: ${size} bytes`);
+  const [folder = "dist"] = Deno.args;
+  const sizes = await bundleAll(new URL(`${folder}/`, ROOT));
+  for (const [name, size] of sizes) {
+    console.log(`${folder}/${name}: ${size} bytes`);
+  }
 }

@@ -194,6 +194,13 @@ print(json.dumps(answer.json(), indent=4))
 
 const ENTITY = ["-b", "service", "-i", "checkout"];
 
+/** Python itself: what is on the path may be a shell script that finds it. */
+async function pythonPath(url: string): Promise<string> {
+  const args = ["-c", "import sys; print(sys.executable)"];
+  const found = await time({ command: "python3", args }, url);
+  return found?.stdout.trim() || "python3";
+}
+
 /** One operation, in each way in turn, so that a busy moment hits them all. */
 async function compare(name: "upsert" | "get", dist: string, url: string) {
   const script = `${name}_entity`;
@@ -208,7 +215,7 @@ async function compare(name: "upsert" | "get", dist: string, url: string) {
     ["curl + sed", bash(withSed(CALLS[name]))],
     ["curl + jq", bash(withJq(CALLS[name]))],
     ["python + requests", {
-      command: "python3",
+      command: await pythonPath(url),
       args: ["-c", PYTHON_CALLS[name]],
     }],
   ];

@@ -2,13 +2,13 @@ import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
 import { parse } from "jsr:@std/dotenv@0.225.6/parse";
 import fc from "npm:fast-check@4.10.2";
 import { parseEnv } from "node:util";
-import { bundleAll } from "../scripts/bundle.ts";
 import {
   CALLS,
   CIRCLECI,
   copyRepository,
   prepare,
   runProcess,
+  runScriptFile,
   withPort,
 } from "./support.ts";
 
@@ -19,7 +19,8 @@ const LARGEST = 64 * 1024;
 async function withBundles(test: (folder: string) => Promise<void>) {
   const folder = await Deno.makeTempDir();
   try {
-    await bundleAll(new URL(`file://${folder}/`));
+    const { code, stderr } = await runScriptFile("bundle", [folder]);
+    assertEquals(code, 0, stderr);
     await test(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
