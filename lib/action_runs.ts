@@ -9,6 +9,7 @@ import { isJsonObject, type JsonObject } from "./json.ts";
 import {
   type PortClient,
   type PortRequest,
+  sendForPart,
   toBody,
   unusable,
 } from "./port_client.ts";
@@ -33,7 +34,7 @@ export async function createRun(
   const query = runAs === undefined
     ? ""
     : `?${new URLSearchParams({ run_as: runAs })}`;
-  return await port.part("run", {
+  return await sendForPart(port, "run", {
     action: `run action "${action}"`,
     method: "POST",
     path: `/v1/actions/${encodeURIComponent(action)}/runs${query}`,
@@ -56,7 +57,7 @@ export async function getRun(
   port: PortClient,
   id: string,
 ): Promise<JsonObject> {
-  return await port.part("run", request(`get action run "${id}"`, id));
+  return await sendForPart(port, "run", request(`get action run "${id}"`, id));
 }
 
 /**
@@ -73,7 +74,7 @@ export async function updateRun(
   id: string,
   change: JsonObject,
 ): Promise<JsonObject> {
-  return await port.part("run", {
+  return await sendForPart(port, "run", {
     ...request(`update action run "${id}"`, id),
     method: "PATCH",
     body: toBody(change),

@@ -12,7 +12,7 @@ import {
   UnreachableError,
 } from "./errors.ts";
 import { isJsonObject } from "./json.ts";
-import type { Outcome } from "./retry.ts";
+import { isPassing, type Outcome } from "./retry.ts";
 
 /** An answer that arrived whole. */
 export interface Answer {
@@ -152,7 +152,7 @@ function nextStep(tried: Tried, outcome: Answer | Silence): string {
     }
     if (status === 404) return tried.ifMissing;
     if (status === 407) return "give HTTPS_PROXY the proxy's user and password";
-    if (status === 429) return "run it again later";
+    if (isPassing(status, false)) return "run it again later";
     if (status < 400) return "check the API URL";
     if (errorClass(outcome) === RejectedError) {
       const hint = status === 422 ? tried.ifInvalid : undefined;

@@ -6,7 +6,12 @@
  */
 import { checkBlueprintIdentifier } from "./entity.ts";
 import type { JsonObject } from "./json.ts";
-import { type PortClient, type PortRequest, toBody } from "./port_client.ts";
+import {
+  type PortClient,
+  type PortRequest,
+  sendForPart,
+  toBody,
+} from "./port_client.ts";
 
 /**
  * Reads a blueprint.
@@ -20,7 +25,11 @@ export async function getBlueprint(
   port: PortClient,
   identifier: string,
 ): Promise<JsonObject> {
-  return await port.part("blueprint", request("get", "GET", identifier));
+  return await sendForPart(
+    port,
+    "blueprint",
+    request("get", "GET", identifier),
+  );
 }
 
 /**
@@ -37,7 +46,7 @@ export async function createBlueprint(
   identifier: string,
   blueprint: JsonObject,
 ): Promise<JsonObject> {
-  return await port.part("blueprint", {
+  return await sendForPart(port, "blueprint", {
     ...request("create", "POST", identifier, blueprint),
     path: "/v1/blueprints",
     // The second time Port would say that it is there already.
@@ -59,7 +68,8 @@ export async function updateBlueprint(
   identifier: string,
   change: JsonObject,
 ): Promise<JsonObject> {
-  return await port.part(
+  return await sendForPart(
+    port,
     "blueprint",
     request("update", "PATCH", identifier, change),
   );
@@ -79,7 +89,8 @@ export async function replaceBlueprint(
   identifier: string,
   blueprint: JsonObject,
 ): Promise<JsonObject> {
-  return await port.part(
+  return await sendForPart(
+    port,
     "blueprint",
     request("replace", "PUT", identifier, blueprint),
   );

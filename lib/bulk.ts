@@ -9,12 +9,11 @@ import type { Entity } from "./entity.ts";
 import {
   NotFoundError,
   RejectedError,
-  ScriptError,
   TooLargeError,
   UnreachableError,
 } from "./errors.ts";
 import { BULK_SIZE, type BulkAnswer, type UpsertOptions } from "./entities.ts";
-import { type Attempt, MAX_BODY } from "./port_client.ts";
+import { type Attempt, MAX_BODY, sleep } from "./port_client.ts";
 import { backoff, isPassing } from "./retry.ts";
 
 /** An entity on its way. */
@@ -83,14 +82,14 @@ export class Pacer {
    * Makes a pacer that does not wait before it has learned.
    *
    * @param now The present time in milliseconds since 1970.
-   * @param sleep Waits so many milliseconds.
+   * @param pause Waits so many milliseconds.
    */
   constructor(
     now: () => number = Date.now,
-    sleep: (milliseconds: number) => Promise<void> = wait,
+    pause: (milliseconds: number) => Promise<void> = sleep,
   ) {
     this.#now = now;
-    this.#sleep = sleep;
+    this.#sleep = pause;
   }
 
   /**
@@ -141,10 +140,6 @@ export class Pacer {
     this.#spacing = isLow ? left / Math.max(1, remaining) : 0;
     this.#next = isLow ? Math.max(this.#next, now + this.#spacing) : now;
   }
-}
-
-function wait(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 /** Requests that fail one after the other before it is given up. */
@@ -220,7 +215,7 @@ class BulkRun {
   /** Rejected because a related entity was not there yet. */
   late: BulkItem[] = [];
   /** Why going on is hopeless. */
-  fatal: ScriptError | undefined;
+  fatal: unknown;
 
   constructor(sendBatch: SendBatch, options: BulkOptions) {
     this.#sendBatch = sendBatch;
@@ -279,8 +274,8 @@ class BulkRun {
 
   /** Why nothing more may be sent; nothing while all is well. */
   #stopped(): string | undefined {
-    if (this.#signal.aborted) return INTERRUPTED;
-    if (this.fatal) return `not sent, since: ${this.fatal.message}`;
+    if (this.#signal.aborted) return "not sent, as the run was interrupted";
+    if (this.fatal) return `not sent, since: ${messageOf(this.fatal)}`;
     return this.#options.whyStop?.();
   }
 
@@ -327,16 +322,19 @@ class BulkRun {
         this.#sendBatch(first.blueprint, entities, this.#options),
         this.#graceIsOver.signal,
       );
-      if (answer === undefined) throw new UnreachableError(INTERRUPTED);
+      if (answer === undefined) {
+        throw new UnreachableError(
+          "interrupted before Port had said that it is there",
+        );
+      }
       this.#hopeless = 0;
       return answer;
     } catch (error) {
-      if (!(error instanceof ScriptError)) throw error;
       await this.#refused(items, error);
     }
   }
 
-  async #refused(items: BulkItem[], error: ScriptError): Promise<void> {
+  async #refused(items: BulkItem[], error: unknown): Promise<void> {
     const mayBeOne = error instanceof RejectedError ||
       error instanceof TooLargeError;
     if (mayBeOne && items.length > 1) {
@@ -346,10 +344,10 @@ class BulkRun {
       return await this.#send(items.slice(half));
     }
     const isLocal = mayBeOne || error instanceof NotFoundError;
-    const isPassing = error instanceof UnreachableError &&
+    const mayRecover = error instanceof UnreachableError &&
       ++this.#hopeless < HOPELESS;
-    if (!isLocal && !isPassing) this.fatal ??= error;
-    this.#fail(items, error.message);
+    if (!isLocal && !mayRecover) this.fatal ??= error;
+    this.#fail(items, messageOf(error));
   }
 
   /** Accounts for each entity; returns those that are worth another attempt. */
@@ -388,8 +386,8 @@ class BulkRun {
   }
 
   async #pause(attempt: number): Promise<void> {
-    const { random = Math.random, sleep = wait } = this.#options;
-    await orAborted(sleep(backoff(attempt, random())), this.#signal);
+    const { random = Math.random, sleep: pause = sleep } = this.#options;
+    await orAborted(pause(backoff(attempt, random())), this.#signal);
   }
 }
 
@@ -412,7 +410,9 @@ async function orAborted<Value>(
   }
 }
 
-const INTERRUPTED = "interrupted before Port had said that it is there";
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
 
 /** Sent twice, an entity without identifier would be two. */
 function isNamed({ entity }: BulkItem): boolean {

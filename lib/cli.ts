@@ -121,7 +121,6 @@ export async function runScript<Table extends OptionTable>(
   Deno.exit(
     await execute(script, {
       args: Deno.args,
-      write: (text) => console.log(text),
       ...errorStream(Deno.stderr.isTerminal()),
       catchSignals,
       isInteractive: Deno.stdout.isTerminal(),
@@ -137,33 +136,48 @@ const PROGRESS_PERIOD = 10_000;
 /** Progress is one line at the end, which gives way to any other. */
 function errorStream(
   isTerminal: boolean,
-): Pick<Terminal, "writeError" | "progress"> {
+): Pick<Terminal, "write" | "writeError" | "progress"> {
   const clear = "\r\x1b[2K";
   let shownAt = Date.now();
   let isShown = false;
-  const writeError = (text: string) => {
-    console.error(isShown ? clear + text : text);
-    isShown = false;
+  const show = (line: string) => {
+    const text = isShown ? clear + line : line;
+    if (text) Deno.stderr.writeSync(new TextEncoder().encode(text));
+    isShown = line !== "";
+  };
+  const after = (write: (text: string) => void) => (text: string) => {
+    show("");
+    write(text);
   };
   const progress = (line: string) => {
     const now = Date.now();
     if (isTerminal) {
-      Deno.stderr.writeSync(new TextEncoder().encode(clear + line));
-      isShown = true;
+      show(line);
     } else if (now - shownAt >= PROGRESS_PERIOD) {
       console.error(line);
       shownAt = now;
     }
   };
-  return { writeError, progress };
+  return {
+    write: after(console.log),
+    writeError: after(console.error),
+    progress,
+  };
 }
+
+/** Signals that come within this time are one, in milliseconds. */
+const ONE_PRESS = 1_000;
 
 function catchSignals(): AbortSignal {
   const controller = new AbortController();
+  let first = Infinity;
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     const stop = () => {
-      // The second time, it ends at once.
-      Deno.removeSignalListener(signal, stop);
+      // One Ctrl-C can come twice, from the terminal and from `deno task`; only
+      // one that comes later ends the run at once.
+      if (Date.now() - first > ONE_PRESS) Deno.exit(code);
+      if (controller.signal.aborted) return;
+      first = Date.now();
       controller.abort(code);
     };
     Deno.addSignalListener(signal, stop);
@@ -446,7 +460,12 @@ function escape(character: string): string {
   return `\\u${code.padStart(4, "0")}`;
 }
 
-/** Makes one line of a text that others wrote, with nothing in it that acts. */
-function harmless(text: string): string {
+/**
+ * Makes one line of a text that others wrote, with nothing in it that acts.
+ *
+ * @param text The text.
+ * @returns The line.
+ */
+export function harmless(text: string): string {
   return text.replace(/\s*[\r\n]+\s*/g, " ").replace(ACTING, escape);
 }

@@ -14,6 +14,7 @@ import { isJsonObject, type JsonObject } from "./json.ts";
 import {
   type PortClient,
   type PortRequest,
+  sendForPart,
   toBody,
   unusable,
 } from "./port_client.ts";
@@ -127,7 +128,11 @@ export async function upsertEntity(
   entity: Entity,
   options: UpsertOptions = {},
 ): Promise<JsonObject> {
-  return await port.part("entity", upsertRequest(blueprint, entity, options));
+  return await sendForPart(
+    port,
+    "entity",
+    upsertRequest(blueprint, entity, options),
+  );
 }
 
 /**
@@ -182,7 +187,7 @@ export async function getEntity(
   if (options.excludeCalculatedProperties) {
     query.set("exclude_calculated_properties", "true");
   }
-  return await port.part("entity", {
+  return await sendForPart(port, "entity", {
     action: `get entity "${identifier}" of blueprint "${blueprint}"`,
     method: "GET",
     path: withQuery(oneOf(blueprint, identifier), query),

@@ -120,6 +120,7 @@ export function readEntity(
     );
   }
   checkIdentifierIn(entity);
+  checkMembersOf(entity);
   return { blueprint: own, entity };
 }
 
@@ -149,6 +150,26 @@ export function buildEntity(
   assign(built.entity, "relations", namedValues("relation", flags));
   return built;
 }
+
+/** Without its identifier, "identifer" would be a new entity in each run. */
+function checkMembersOf(entity: Entity): void {
+  if (entity.identifier !== undefined) return;
+  const unknown = Object.keys(entity).find((name) => !MEMBERS.includes(name));
+  if (unknown === undefined) return;
+  throw new UsageError(
+    `Cannot use the entity: it has no identifier, but "${unknown}"`,
+  );
+}
+
+/** What Port's OpenAPI document names in an entity. */
+const MEMBERS = [
+  "identifier",
+  "title",
+  "icon",
+  "team",
+  "properties",
+  "relations",
+];
 
 /** A search query may stand for the identifier, so only text is checked. */
 function checkIdentifierIn({ identifier }: Entity): void {
@@ -196,10 +217,11 @@ function namedValues(
  * a build number such as `007` keeps its zeros.
  */
 function parseAssignment(text: string, flag: string): [string, Json] {
-  const parts = /^(?!:=)([^=]+?)(:?=)(.*)$/s.exec(text);
+  const parts = /^(?!:=|\s)([^=]+?)(?<!\s)(:?=)(.*)$/s.exec(text);
   if (parts === null) {
     throw new UsageError(
-      `Cannot read --${flag} "${text}": write name=text or name:=json`,
+      `Cannot read --${flag} "${text}": write name=text or name:=json, without ` +
+        "spaces around the name",
     );
   }
   const [, name = "", sign, value = ""] = parts;

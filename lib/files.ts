@@ -74,31 +74,39 @@ export interface TextFile {
 }
 
 /**
- * Makes a text file, and its folder where there is none; what the file held is
- * lost.
+ * Makes a text file, and its folder where there is none. What it held before
+ * stays until it is closed: it may be what is read at the same time. Until then
+ * the text stands in a file beside it, with `.part` at the end of its name.
  *
  * @param path Its path.
  * @returns The file.
  * @throws {UsageError} When it cannot be written, saying what to do.
  */
 export function createTextFile(path: string): TextFile {
+  const [folder = "."] = /^.*(?=\/)/s.exec(path) ?? [];
+  const part = `${path}.part`;
   const attempt = <Result>(step: () => Result): Result => {
     try {
       return step();
     } catch (error) {
-      const reason = reasonOf(error, `--allow-write="${path}"`);
-      throw new UsageError(`Cannot write "${path}": ${reason}`);
+      const right = `--allow-read="${folder}" --allow-write="${folder}"`;
+      throw new UsageError(
+        `Cannot write "${path}": ${reasonOf(error, right)}`,
+      );
     }
   };
   const file = attempt(() => {
-    const [folder] = /^.+(?=\/)/s.exec(path) ?? [];
-    if (folder !== undefined) Deno.mkdirSync(folder, { recursive: true });
-    return Deno.createSync(path);
+    Deno.mkdirSync(folder || "/", { recursive: true });
+    Deno.openSync(path, { write: true, create: true }).close();
+    return Deno.createSync(part);
   });
   return {
     write: (text) =>
       attempt(() => writeAll(file, new TextEncoder().encode(text))),
-    close: () => file.close(),
+    close() {
+      file.close();
+      attempt(() => Deno.renameSync(part, path));
+    },
   };
 }
 

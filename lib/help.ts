@@ -50,7 +50,11 @@ export function helpText<Table extends OptionTable>(
     script.summary,
     "",
     `Usage: scripts/${script.name}.ts [options]` +
-    (operand ? ` [${operand.value}...]` : ""),
+    (!operand
+      ? ""
+      : operand.isOptional
+      ? ` [${operand.value}...]`
+      : ` ${operand.value}...`),
     ...(operand ? ["", `  ${operand.value}  ${operand.help}`] : []),
     ...groups.flatMap((
       { heading, rows },

@@ -12,6 +12,39 @@ export interface Piece {
   text: string;
 }
 
+/** How long input may be silent after a signal, in milliseconds. */
+const SILENCE = 1_000;
+
+/**
+ * Passes a stream on. After a signal, it ends where nothing more comes: nobody
+ * may be there any more to write or to end it.
+ *
+ * @param stream The stream.
+ * @param signal The signal.
+ * @param onRead Told of how many bytes are passed on.
+ * @returns The same bytes.
+ */
+export function endWhenSilent(
+  stream: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+  onRead: (bytes: number) => void,
+): ReadableStream<Uint8Array> {
+  const reader = stream.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      const silence = Promise.withResolvers<void>();
+      const wait = () => setTimeout(silence.resolve, SILENCE);
+      if (signal.aborted) wait();
+      else signal.addEventListener("abort", wait);
+      const next = await Promise.race([reader.read(), silence.promise]);
+      signal.removeEventListener("abort", wait);
+      if (!next?.value) return controller.close();
+      onRead(next.value.length);
+      controller.enqueue(next.value);
+    },
+  }, { highWaterMark: 0 });
+}
+
 /**
  * Splits a stream into lines.
  *
@@ -94,7 +127,7 @@ async function* splitArray(
     const whole = text + part;
     text = "";
     const leading = whole.length - whole.trimStart().length;
-    const breaks = count(whole.slice(leading));
+    const breaks = whole.slice(leading).split("\n").length - 1;
     return { line: line - breaks, text: whole.trim() };
   };
   for await (const chunk of chunks) {
@@ -123,9 +156,7 @@ async function* splitArray(
     text += chunk.slice(from);
   }
   const rest = cut("");
-  if (rest.text !== "" || depth > 0) yield rest;
-}
-
-function count(text: string): number {
-  return text.split("\n").length - 1;
+  if (rest.text !== "") yield rest;
+  // Cut short between two of them; what is empty is no JSON.
+  if (depth === 1) yield { line, text: "" };
 }

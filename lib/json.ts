@@ -52,17 +52,14 @@ export function parseJsonObject(text: string, source: string): JsonObject {
 }
 
 /**
- * Reads a value as JSON where it is JSON, else as text.
+ * Reads a value as JSON where it is JSON that loses nothing, else as text: a
+ * commit such as `7e12345` is no number.
  *
  * @param text For example `3`, `true`, `"3"` or `1.4.2`.
  * @returns The value.
  */
 export function parseJsonOrText(text: string): Json {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
+  return findFault(text) === undefined ? JSON.parse(text) : text;
 }
 
 /**

@@ -124,8 +124,7 @@ export class PortClient {
       retries: 4,
       fetch: globalThis.fetch,
       now: Date.now,
-      sleep: (milliseconds) =>
-        new Promise((resolve) => setTimeout(resolve, milliseconds)),
+      sleep,
       random: Math.random,
       ...options,
     };
@@ -158,21 +157,6 @@ export class PortClient {
   #deadline(): number {
     const { now, timeout } = this.#options;
     return Math.min(now() + timeout, this.#end);
-  }
-
-  /**
-   * Sends a request and takes one member out of Port's answer.
-   *
-   * @param name Name of the member.
-   * @param request The request.
-   * @returns The member.
-   * @throws {ScriptError} Telling what Port or the network had against it.
-   */
-  async part(name: string, request: PortRequest): Promise<JsonObject> {
-    const { body } = await this.send(request);
-    const part = isJsonObject(body) ? body[name] : undefined;
-    if (isJsonObject(part)) return part;
-    throw unusable(request, `no ${name}`);
   }
 
   /**
@@ -214,7 +198,7 @@ export class PortClient {
     this.#renewAt = Infinity;
     const credentials = this.#options.credentials();
     this.#secrets.push(credentials.clientSecret);
-    const request = loginRequest(credentials);
+    const request = loginRequest(credentials, this.#options.apiUrl);
     const answer = await this.#sendUntilAnswered(request, deadline);
     // Every Port has this route, so that it is another server.
     if (answer.status === 404) throw unusable(request, "404 and no token");
@@ -272,9 +256,7 @@ export class PortClient {
         ? ""
         : attempt > retries
         ? ` (attempt ${attempt}, the last)`
-        : ` (the next attempt, in ${
-          formatSeconds(wait)
-        }, would pass --timeout)`;
+        : ` (the next attempt, in ${formatSeconds(wait)}, would come too late)`;
       throw errorFor(request, outcome, description + last);
     }
   }
@@ -347,6 +329,15 @@ export class PortClient {
   }
 }
 
+/**
+ * Waits.
+ *
+ * @param milliseconds How long.
+ */
+export function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
 /** The largest answer that is read, in bytes; text can hold twice that. */
 const MAX_ANSWER = 256 * 1024 * 1024;
 
@@ -376,6 +367,26 @@ async function readText(
 /** A token is renewed a tenth of its life, at most a minute, before its end. */
 function renewalTime(lifetime: number): number {
   return lifetime - Math.min(60_000, lifetime / 10);
+}
+
+/**
+ * Sends a request and takes one member out of Port's answer.
+ *
+ * @param port Port.
+ * @param name Name of the member.
+ * @param request The request.
+ * @returns The member.
+ * @throws {ScriptError} Telling what Port or the network had against it.
+ */
+export async function sendForPart(
+  port: PortClient,
+  name: string,
+  request: PortRequest,
+): Promise<JsonObject> {
+  const { body } = await port.send(request);
+  const part = isJsonObject(body) ? body[name] : undefined;
+  if (isJsonObject(part)) return part;
+  throw unusable(request, `no ${name}`);
 }
 
 /**
@@ -411,9 +422,9 @@ export function toBody(value: unknown): string {
   );
 }
 
-function loginRequest(credentials: Credentials): PortRequest {
+function loginRequest(credentials: Credentials, apiUrl: string): PortRequest {
   return {
-    action: "log in to Port",
+    action: `log in to Port at ${new URL(apiUrl).host}`,
     method: "POST",
     path: "/v1/auth/access_token",
     body: JSON.stringify(credentials),

@@ -137,7 +137,14 @@ async function readEnvFile(
     : readTextFile(path, "--env-file");
   if (text === undefined) return {};
   const { parse } = await import("jsr:@std/dotenv@0.225.6/parse");
-  return await parse(text);
+  try {
+    return await parse(text);
+  } catch {
+    // It looks for variables in values; the error would show a part of one.
+    throw new UsageError(
+      `Cannot read "${path ?? ".env"}": put values with $ in single quotes`,
+    );
+  }
 }
 
 /** Asks for the right first: reading would make Deno prompt on a terminal. */

@@ -9,6 +9,7 @@ import {
   type ScriptError,
   UnreachableError,
 } from "./errors.ts";
+import { sleep } from "./port_client.ts";
 
 /** The clock, given by tests. */
 export interface Clock {
@@ -19,11 +20,7 @@ export interface Clock {
 }
 
 /** The clock of this machine. */
-export const CLOCK: Clock = {
-  now: Date.now,
-  sleep: (milliseconds) =>
-    new Promise((resolve) => setTimeout(resolve, milliseconds)),
-};
+export const CLOCK: Clock = { now: Date.now, sleep };
 
 /** How long to ask, and how often. */
 export interface Patience {

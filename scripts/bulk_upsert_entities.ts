@@ -11,12 +11,12 @@ import {
   type SendBatch,
 } from "../lib/bulk.ts";
 import { readShard, type Shard } from "../lib/circleci.ts";
-import { type Context, defineScript, runScript } from "../lib/cli.ts";
+import { type Context, defineScript, harmless, runScript } from "../lib/cli.ts";
 import { upsertEntities } from "../lib/entities.ts";
 import { readEntity } from "../lib/entity.ts";
 import { PartialError, ScriptError, UsageError } from "../lib/errors.ts";
 import { createTextFile } from "../lib/files.ts";
-import { type Piece, readJsonValues } from "../lib/input.ts";
+import { endWhenSilent, type Piece, readJsonValues } from "../lib/input.ts";
 import { byteLength, parseJsonObject } from "../lib/json.ts";
 import { parseMost } from "../lib/settings.ts";
 
@@ -92,19 +92,23 @@ export const bulkUpsertEntities = defineScript({
     }
     const maxErrors = parseMost(options.maxErrors, "--max-errors");
     const shard = readShard(options.shard);
-    const inputs = openInputs(context);
+    const signal = context.catchSignals();
+    const inputs = openInputs(context, signal);
     const tally = new Tally(inputs, openSinks(context));
     const sendBatch: SendBatch = (...batch) => upsertEntities(port, ...batch);
     const pacer = new Pacer();
     port.listen((attempt) => pacer.learn(attempt));
     port.logInAhead();
     const timer = setInterval(() => context.progress(tally.progress()), 1000);
+    signal.addEventListener("abort", () => {
+      say("Interrupted: finishing what is under way, at most 10 s");
+    });
     try {
       await bulkUpsert(sendBatch, readItems(inputs, tally, shard, options), {
         ...options,
         retries: settings.retries,
         concurrency,
-        signal: context.catchSignals(),
+        signal,
         whyStop: () =>
           tally.all.failed >= maxErrors
             ? `not sent, after ${maxErrors} failures`
@@ -116,6 +120,7 @@ export const bulkUpsertEntities = defineScript({
     } finally {
       clearInterval(timer);
       tally.close();
+      if (tally.total === 0) context.warn("There was no entity to read");
       for (const line of tally.table()) say(line);
       context.print(tally.summary());
     }
@@ -135,20 +140,19 @@ interface Input {
 }
 
 /** Opens all of them before anything is sent or written. */
-function openInputs({ operands, openInput }: Context<Options>): Input[] {
+function openInputs(
+  { operands, openInput }: Context<Options>,
+  signal: AbortSignal,
+): Input[] {
   const paths = operands.length > 0 ? operands : ["-"];
   return paths.map((path) => {
     let bytesRead = 0;
-    const count = new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, controller) {
-        bytesRead += chunk.length;
-        controller.enqueue(chunk);
-      },
-    });
     return {
       name: path === "-" ? "standard input" : path,
       // This takes hold of the stream, so that it is not opened twice.
-      stream: openInput(path).pipeThrough(count),
+      stream: endWhenSilent(openInput(path), signal, (bytes) => {
+        bytesRead += bytes;
+      }),
       size: path === "-" ? undefined : Deno.statSync(path).size,
       bytesRead: () => bytesRead,
     };
@@ -163,15 +167,21 @@ async function* readItems(
   { blueprint }: { blueprint: string | undefined },
 ): AsyncGenerator<BulkItem> {
   for (const input of inputs) {
-    for await (const piece of readJsonValues(input.stream)) {
-      const place = `${input.name}:${piece.line}`;
-      try {
-        const item = readItem(piece, place, blueprint);
-        if (shard.takes(keyOf(item))) yield item;
-      } catch (error) {
-        if (!(error instanceof ScriptError)) throw error;
-        if (shard.takes(piece.text)) tally.fail(ofText(piece, place, error));
+    try {
+      for await (const piece of readJsonValues(input.stream)) {
+        const place = `${input.name}:${piece.line}`;
+        try {
+          const item = readItem(piece, place, blueprint);
+          if (shard.takes(keyOf(item))) yield item;
+        } catch (error) {
+          if (!(error instanceof ScriptError)) throw error;
+          if (shard.takes(piece.text)) tally.fail(ofText(piece, place, error));
+        }
       }
+    } catch (error) {
+      // What was read before is sent all the same.
+      const reason = new UsageError(`Cannot read on: ${String(error)}`);
+      tally.fail(ofText({ line: 0, text: "" }, input.name, reason));
     }
   }
 }
@@ -232,19 +242,22 @@ interface Sink {
 /** What did not get in goes to files or, at least, to standard error. */
 function openSinks({ options, operands, warn }: Context<Options>): Sink[] {
   const { failedFile, junit } = options;
-  checkIsNotRead(failedFile, operands);
-  checkIsNotRead(junit, operands);
-  const isKept = failedFile !== undefined;
+  if (junit !== undefined && [failedFile, ...operands].includes(junit)) {
+    throw new UsageError(`Cannot use "${junit}" twice: name another --junit`);
+  }
+  const files = [
+    ...(failedFile !== undefined ? [openFailedFile(failedFile)] : []),
+    ...(junit !== undefined ? [openJunit(junit)] : []),
+  ];
   return [
     {
       fail(failure) {
-        if (isKept && failure.blueprint !== NO_ENTITY) return;
-        warn(lineOf(failure));
+        const isKept = failedFile !== undefined;
+        if (!isKept || failure.blueprint === NO_ENTITY) warn(lineOf(failure));
       },
       close() {},
     },
-    ...(isKept ? [guarded(openFailedFile(failedFile), warn)] : []),
-    ...(junit !== undefined ? [guarded(openJunit(junit), warn)] : []),
+    ...files.map((sink) => guarded(sink, warn)),
   ];
 }
 
@@ -267,22 +280,6 @@ function guarded(sink: Sink, warn: (line: string) => void): Sink {
     },
     close: (counts) => attempt(() => sink.close(counts)),
   };
-}
-
-/** What is read must not be written over. */
-function checkIsNotRead(path: string | undefined, inputs: string[]): void {
-  if (path === undefined) return;
-  const isSame = inputs.some((input) => {
-    try {
-      return Deno.realPathSync(input) === Deno.realPathSync(path);
-    } catch {
-      return false;
-    }
-  });
-  if (!isSame) return;
-  throw new UsageError(
-    `Cannot write to "${path}": it is read too; name another file`,
-  );
 }
 
 /** Keeps the inputs, each on a line as it can be run again, and the reasons. */
@@ -317,7 +314,7 @@ function openJunit(path: string): Sink {
   return {
     fail({ place, blueprint, name, reason }) {
       const [source = ""] = /^.*(?=:)/.exec(place) ?? [];
-      const message = xml(`${place}: ${inOneLine(reason)}`);
+      const message = xml(`${place}: ${harmless(reason)}`);
       file.write(
         `${open(blueprint, name, source)}>\n` +
           `    <failure message="${message}"/>\n  </testcase>\n`,
@@ -338,15 +335,11 @@ function openJunit(path: string): Sink {
 /** Says what did not get in, and why. */
 function lineOf({ place, blueprint, name, reason }: Failure): string {
   const who = blueprint === NO_ENTITY ? "" : `${blueprint}/${name}: `;
-  return `${place}: ${who}${inOneLine(reason)}`;
+  return `${place}: ${who}${harmless(reason)}`;
 }
 
 /** Stands for the blueprint of what is no entity. */
 const NO_ENTITY = "(not an entity)";
-
-function inOneLine(text: string): string {
-  return text.replace(/\s*[\r\n]+\s*/g, " ");
-}
 
 /** What XML cannot hold is shown as a question mark. */
 function xml(text: string): string {

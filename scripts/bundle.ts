@@ -1,4 +1,4 @@
-#!/usr/bin/env -S deno run --allow-run --allow-read --allow-write
+#!/usr/bin/env -S deno run --allow-run --allow-read --allow-write --allow-env
 /**
  * Writes each script as one file that needs no other and no network, with the
  * sums to verify them by. Readable: what is taken out are comments, and code
@@ -55,8 +55,9 @@ async function bundle(name: string): Promise<string> {
     mangle: false,
     compress: {
       ecma: 2020,
-      inline: 1,
+      inline: 3,
       passes: 2,
+      pure_getters: true,
       pure_new: true,
       reduce_funcs: false,
       sequences: false,
@@ -72,7 +73,11 @@ async function bundle(name: string): Promise<string> {
   const licence = await Deno.readTextFile(new URL("LICENSE", ROOT));
   return `${shebang}
 // MIT License. ${licence.match(/^Copyright.*$/m)}, and the Deno authors (@std)
-${String(tidy).replace(/\n{2,}/g, "\n")}
+if (!globalThis.Deno) throw "Run this with deno, not with node";
+${
+    // Nothing imports a bundle: it is run.
+    String(tidy).replace(/\n{2,}/g, "\n").replace("import.meta.main && ", "")
+      .replace(/\nexport \{[^}]*\};\s*$/, "")}
 `;
 }
 
@@ -131,7 +136,7 @@ async function copyHoisted(part: string, target: string): Promise<void> {
 function hoistImports(code: string): string {
   const imports: string[] = [];
   const rest = code.replace(
-    /const (\{[^}]+\}) = await import\(\s*("\.[^"]+")\s*\);/g,
+    /const (\{[^}]+\}) = await import\(\s*("(?:\.|jsr:)[^"]+")\s*\);/g,
     (_, names, file) => {
       imports.push(`import ${names} from ${file};\n`);
       return "";

@@ -51,7 +51,7 @@ export const deleteEntity = defineScript({
       args: "-b service -i - --if-exists <<< checkout",
     },
   ],
-  async run({ options, settings, port, print, say, openInput }) {
+  async run({ options, settings, port, print, say, warn, openInput }) {
     const { blueprint, identifier } = options;
     const isPiped = identifier.includes("-");
     if (identifier.length === 0 || (isPiped && identifier.length > 1)) {
@@ -63,6 +63,7 @@ export const deleteEntity = defineScript({
     const identifiers = isPiped
       ? await readIdentifiers(openInput("-"))
       : [...new Set(identifier)];
+    if (identifiers.length === 0) warn("There was no identifier to read");
     identifiers.forEach(checkEntityIdentifier);
     const batches = isPiped
       ? inBatches(identifiers)
@@ -89,9 +90,7 @@ export const deleteEntity = defineScript({
       }
     } finally {
       const all = `${identifiers.length} entities of "${blueprint}"`;
-      if (asked === identifiers.length || asked > 0) {
-        say(`Deleted ${asked - gone.length} of ${all}`);
-      }
+      if (asked > 0) say(`Deleted ${asked - gone.length} of ${all}`);
     }
     const [first, ...more] = gone;
     if (first === undefined) return;

@@ -144,8 +144,6 @@ function asUnmet(error: unknown): unknown {
 
 /** What an entity must be like. */
 export interface Expectation {
-  /** As the user wrote it. */
-  text: string;
   /** The path into the entity. */
   path: string;
   /** What stands there, or must not stand there. */
@@ -176,7 +174,6 @@ export function parseExpectation(text: string): Expectation {
   }
   parsePath(path);
   return {
-    text,
     path,
     value: parseJsonOrText(value),
     written: value,

@@ -78,7 +78,7 @@ export const reportCiJob = defineScript({
         "--map commitHash=CIRCLE_SHA1",
     },
   ],
-  async run({ options, settings, port, print, say }) {
+  async run({ options, settings, port, print, say, warn }) {
     checkOneOf(JOB_STATUSES, options.status, "--status");
     for (const name of options.only) checkOneOf(JOB_PROPERTIES, name, "--only");
     const job = readCiJob(options.status, new Date());
@@ -91,14 +91,16 @@ export const reportCiJob = defineScript({
     }, {
       // An entity that the user names has a title of its own.
       ...(options.identifier === undefined && { title: job.title }),
-      properties: chooseProperties(job.properties, options),
+      properties: chooseProperties(job.properties, options, warn),
     });
     if (options.dryRun) {
       const { method, path } = upsertRequest(blueprint, entity, options);
       return print({ method, url: settings.apiUrl + path, body: entity });
     }
     print(await upsertEntity(port, blueprint, entity, options));
-    say(`Reported "${options.status}" of "${job.title}" to "${blueprint}"`);
+    const what = entity.properties?.status ??
+      Object.keys(entity.properties ?? {});
+    say(`Reported "${what}" of "${job.title}" to "${blueprint}"`);
   },
 });
 
@@ -113,8 +115,14 @@ function checkOneOf(known: readonly string[], text: string, flag: string) {
 function chooseProperties(
   properties: Record<string, string>,
   { map, only }: { map: string[]; only: string[] },
+  warn: (line: string) => void,
 ): Record<string, string> {
-  const mapped = readVariables(Object.fromEntries(map.map(parseMapping)));
+  const variables = Object.fromEntries(map.map(parseMapping));
+  const mapped = readVariables(variables);
+  for (const [name, variable] of Object.entries(variables)) {
+    if (Object.hasOwn(mapped, name)) continue;
+    warn(`${variable} is not set: "${name}" is left out`);
+  }
   const isWanted = (name: string) =>
     only.length > 0 ? only.includes(name) : map.length === 0;
   const chosen = Object.entries(properties).filter(([name]) => isWanted(name));
@@ -143,6 +151,6 @@ function parseMapping(text: string): [property: string, variable: string] {
 }
 
 /** Names of variables that nobody may read in Port. */
-const SECRET = /^PORT_CLIENT_|TOKEN|SECRET|PASSWORD/;
+const SECRET = /^PORT_CLIENT_|TOKEN|SECRET|PASSWORD/i;
 
 if (import.meta.main) await runScript(reportCiJob);

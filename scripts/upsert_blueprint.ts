@@ -250,7 +250,9 @@ function compare(
 function flatten(blueprint: JsonObject): Map<string, unknown> {
   const { schema: _, ...rest } = blueprint;
   const { properties = {}, required = [] } = member(blueprint, "schema");
-  const paths = new Map<string, unknown>([["required", required]]);
+  const paths = new Map<string, unknown>(
+    blueprint.schema === undefined ? [] : [["required", required]],
+  );
   for (const [group, value] of Object.entries({ ...rest, properties })) {
     if (group !== "properties" && !NAMED.includes(group)) {
       paths.set(group, value);

@@ -108,9 +108,9 @@ export const upsertEntity = defineScript({
       entity,
       options,
     );
-    setVariables(stored);
     print(stored);
     say(`${done(options)} entity "${stored.identifier}" of "${blueprint}"`);
+    setVariables(stored);
   },
 });
 

@@ -185,7 +185,7 @@ Deno.test("delete_entity -i - has nothing to do for an empty input", async () =>
       const { code, stderr } = await remove(port, ["-i", "-"], text);
       assertEquals([code, stderr], [
         0,
-        'Deleted 0 of 0 entities of "service"\n',
+        "warning: There was no identifier to read\n",
       ]);
     }
     assertEquals(port.log, []);
@@ -360,8 +360,8 @@ Deno.test("delete_entity tells each refusal of Port with its exit code", async (
     const one = ["-b=service", "-i=a"];
     const piped = ["-b=service", "-i=-"];
     const wrong = { PORT_CLIENT_SECRET: "wrong" };
-    await refused(3, "Cannot log in to Port: Port answered 401", one, wrong);
-    await refused(3, "Cannot log in to Port: Port answered 401", piped, wrong);
+    await refused(3, "Port answered 401", one, wrong);
+    await refused(3, "Port answered 401", piped, wrong);
     await refused(4, 'identifier "nope"', ["-b=nope", "-i=a"]);
     await refused(4, 'identifier "nope"', ["-b=nope", "-i=-"]);
     const dead = { API_URL: await deadUrl() };

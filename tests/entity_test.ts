@@ -4,6 +4,7 @@ import {
   checkBlueprintIdentifier,
   checkEntityIdentifier,
   parsePath,
+  readEntity,
   valueAt,
 } from "../lib/entity.ts";
 import { UsageError } from "../lib/errors.ts";
@@ -269,4 +270,18 @@ Deno.test("valueAt() tells which paths are there where the way ends", () => {
     'properties["a.b"]',
     "properties.c",
   ]);
+});
+
+Deno.test("readEntity() refuses a misspelt identifier, which would be a new entity", () => {
+  const made = { createdAt: "2026-01-01T00:00:00.000Z" };
+  assertEquals(
+    readEntity({ identifier: "a", ...made }, "service").entity.identifier,
+    "a",
+  );
+  assertEquals(readEntity({ title: "A" }, "service").entity, { title: "A" });
+  assertThrows(
+    () => readEntity({ identifer: "a" }, "service"),
+    UsageError,
+    'it has no identifier, but "identifer"',
+  );
 });

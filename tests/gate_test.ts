@@ -34,6 +34,7 @@ const ENTITY = {
     version: "1.4.2",
     build: "7",
     minor: "1.10",
+    commit: "7e12345",
     replicas: 3,
     tags: ["go", { a: 1, b: 2 }],
     none: null,
@@ -69,6 +70,7 @@ Deno.test("checkExpectations() compares with JSON where the value is JSON", () =
       "properties.version!=",
       'properties.minor="1.10"',
       "properties.minor!=1.1",
+      "properties.commit=7e12345",
     ),
     [],
   );

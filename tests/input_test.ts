@@ -70,5 +70,7 @@ Deno.test("readJsonValues() passes on what is broken", async () => {
     [1, '{"b"'],
   ]);
   await assertPieces(readJsonValues, "[1,", [[1, "1"], [1, ""]]);
+  // The producer ended between two of them: the list is not whole.
+  await assertPieces(readJsonValues, "[1, {}", [[1, "1"], [1, "{}"], [1, ""]]);
   await assertPieces(readJsonValues, "[1] x", [[1, "1"], [1, "x"]]);
 });

@@ -59,7 +59,7 @@ function assertUnreached(
   ...says: string[]
 ) {
   assertEquals([code, stdout], [6, ""], stderr);
-  assertMatch(stderr, /^error: Cannot log in to Port: [^\n]+\n$/);
+  assertMatch(stderr, /^error: Cannot log in to Port at [^\n]+\n$/);
   for (const part of says) assertStringIncludes(stderr, part);
   assertEquals(stderr.includes(SECRET), false);
 }

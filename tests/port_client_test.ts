@@ -305,7 +305,7 @@ Deno.test("PortClient tries to log in again after a failed login", async () => {
   );
   assertStringIncludes(
     error.message,
-    "Cannot log in to Port: Port answered 401: Wrong secret",
+    "Cannot log in to Port at port.test: Port answered 401: Wrong secret",
   );
   assertEquals(await getEntity(client, "service", "checkout"), {
     identifier: "checkout",
@@ -385,7 +385,7 @@ Deno.test("PortClient keeps the deadline: it does not wait past it", async () =>
       () => getEntity(client, "service", "checkout"),
       UnreachableError,
     );
-    assertStringIncludes(error.message, "would pass --timeout");
+    assertStringIncludes(error.message, "would come too late");
     assertEquals(waits, []);
     assertEquals(clock.now, NOW);
   }
@@ -581,7 +581,7 @@ Deno.test("PortClient refuses a token that no header can hold, and does not show
     );
     assertEquals(
       error.message,
-      "Cannot log in to Port: Port's answer holds no token; check the API URL",
+      "Cannot log in to Port at port.test: Port's answer holds no token; check the API URL",
     );
   }
 });
@@ -627,7 +627,7 @@ Deno.test("PortClient takes a login that is not there for another server", async
   await assertRejects(
     () => getEntity(client, "service", "a"),
     UnreachableError,
-    "Cannot log in to Port: Port's answer holds 404 and no token; check the API",
+    "Cannot log in to Port at port.test: Port's answer holds 404 and no token; check the API",
   );
 });
 
@@ -677,7 +677,7 @@ Deno.test("PortClient lets no call go past the end that it is given", async () =
   await assertRejects(
     () => getEntity(client, "service", "a"),
     UnreachableError,
-    "would pass --timeout",
+    "would come too late",
   );
   assertEquals(waits, []);
 });

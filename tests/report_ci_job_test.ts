@@ -90,6 +90,10 @@ Deno.test("report_ci_job feeds a blueprint of another shape", async () => {
       "--create-missing-related-entities",
     ], { CIRCLE_REPOSITORY_URL: "https://x:hush@github.com/acme/shop" });
     assertEquals(code, 0, stderr);
+    assertStringIncludes(
+      stderr,
+      'CIRCLE_TAG is not set: "version" is left out',
+    );
     assertEquals(await port.entity("service", "checkout"), {
       identifier: "checkout",
       properties: {

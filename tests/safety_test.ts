@@ -192,7 +192,7 @@ const NEEDS: Need[] = [
     script: "bulk_upsert_entities",
     right: "write",
     args: ["entity.json", "--failed-file=failed"],
-    names: '--allow-write="failed"',
+    names: '--allow-write="."',
   },
   ...["CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL"].map((right) => ({
     script: "bulk_upsert_entities",

@@ -330,6 +330,10 @@ const WRONG: WrongCall[] = [
   [["-b", "service", "-i", "50%"], 'Cannot use the entity identifier "50%"'],
   [["-b", "service", "-i", "x".repeat(1001)], "longer than 1000 characters"],
   [
+    ["-b", "service", "-p", "version = 1"],
+    "without spaces around the name",
+  ],
+  [
     ["-b", "service", "-p", "version"],
     '--property "version": write name=text or name:=json',
   ],
@@ -425,7 +429,7 @@ Deno.test("upsert_entity tells each refusal of Port with its exit code", async (
     assertEquals(login.code, 3);
     assertStringIncludes(
       login.stderr,
-      "Cannot log in to Port: Port answered 401",
+      "Port answered 401",
     );
     const blueprint = await call(["-b", "nope", "-i", "x"]);
     assertEquals(blueprint.code, 4);
