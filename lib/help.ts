@@ -106,7 +106,7 @@ function term(name: string, { short, value }: Option): string {
 
 function meaning({ help, required, repeat }: Option): string {
   if (required) return `${help} (required)`;
-  return repeat ? `${help} (again for more)` : help;
+  return repeat ? `${help} (repeatable)` : help;
 }
 
 function align(rows: [string, string][]): string[] {

@@ -62,7 +62,7 @@ export const COMMON_OPTIONS = {
     help: "Turn the exit codes 3 to 6 and 8 into a warning and exit code 0",
   },
   quiet: { short: "q", help: "Write nothing but errors to standard error" },
-  verbose: { short: "v", help: "Tell of each request on standard error" },
+  verbose: { short: "v", help: "Log each request to standard error" },
   help: { short: "h", help: "Show this text" },
 } as const satisfies OptionTable;
 

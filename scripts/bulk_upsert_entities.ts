@@ -39,7 +39,7 @@ export const bulkUpsertEntities = defineScript({
       help: "Blueprint of entities that name none",
     },
     replace: {
-      group: "Way",
+      group: "Behaviour",
       help: "Replace whole entities: what is not named is lost (without it, " +
         "it stays)",
     },

@@ -38,7 +38,7 @@ export const createActionRun = defineScript({
     },
     runAs: { value: "EMAIL", help: "User of Port to run it as" },
     wait: {
-      group: "Way",
+      group: "Behaviour",
       value: "TIME",
       help: "Follow the run to its end, with its log; exit with 7 unless it " +
         "succeeds in this time",

@@ -37,10 +37,10 @@ export const deleteEntity = defineScript({
       help: "Identifier of an entity, or - for one a line from standard input",
     },
     deleteDependents: {
-      group: "Way",
+      group: "Behaviour",
       help: "Delete the entities that are related to them too",
     },
-    ifExists: { help: "Do not mind when an entity is gone already" },
+    ifExists: { help: "Succeed when an entity does not exist" },
     runId: { value: "ID", help: "Action run in Port that this belongs to" },
     dryRun: { help: "Print the requests and send nothing" },
   },

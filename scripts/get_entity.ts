@@ -36,15 +36,15 @@ export const getEntity = defineScript({
       group: "Result",
       value: "PATH",
       repeat: true,
-      help: "Ask Port for this part only, for example properties.version",
+      help: "Return only this part, for example properties.version",
     },
     exclude: {
       value: "PATH",
       repeat: true,
-      help: "Ask Port to leave this part out",
+      help: "Leave this part out",
     },
     excludeCalculatedProperties: {
-      help: "Ask Port to leave calculated properties out",
+      help: "Leave calculated properties out",
     },
     select: {
       value: "PATH",

@@ -51,7 +51,7 @@ export const reportCiJob = defineScript({
       short: "p",
       value: "NAME=TEXT",
       repeat: true,
-      help: "A property more; NAME:=JSON for other than text",
+      help: "An additional property; NAME:=JSON for other than text",
     },
     relation: {
       short: "r",
@@ -60,7 +60,7 @@ export const reportCiJob = defineScript({
       help: "A relation; NAME:=JSON for many",
     },
     createMissingRelatedEntities: {
-      group: "Way",
+      group: "Behaviour",
       help: "Let Port create related entities that are not there yet",
     },
     dryRun: { help: "Print the request and send nothing" },

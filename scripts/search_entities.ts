@@ -42,12 +42,12 @@ export const searchEntities = defineScript({
       group: "Result",
       value: "PATH",
       repeat: true,
-      help: "Ask Port for this part only",
+      help: "Return only this part",
     },
     exclude: {
       value: "PATH",
       repeat: true,
-      help: "Ask Port to leave this part out",
+      help: "Leave this part out",
     },
     limit: { value: "N", help: "Print at most so many entities" },
     select: {

@@ -31,7 +31,7 @@ export const upsertBlueprint = defineScript({
   },
   options: {
     replace: {
-      group: "Way",
+      group: "Behaviour",
       help: "Replace the whole blueprint: properties that are not named are " +
         "lost (without it, they stay)",
     },

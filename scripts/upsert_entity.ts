@@ -25,7 +25,7 @@ export const upsertEntity = defineScript({
     identifier: {
       short: "i",
       value: "ID",
-      help: "Identifier of the entity; without one Port makes one up",
+      help: "Identifier of the entity; without it, Port generates one",
     },
     title: { value: "TEXT", help: "Title of the entity" },
     icon: { value: "NAME", help: "Icon of the entity" },
@@ -51,7 +51,7 @@ export const upsertEntity = defineScript({
         "flags win over it",
     },
     replace: {
-      group: "Way",
+      group: "Behaviour",
       help: "Replace the whole entity: what is not named is lost (without " +
         "it, it stays)",
     },

@@ -30,7 +30,7 @@ function makeScript(act: () => unknown = () => undefined) {
       },
       title: { value: "TEXT", help: "A title" },
       tag: { short: "t", value: "TEXT", repeat: true, help: "A tag" },
-      dryRun: { group: "Way", short: "d", help: "Send nothing" },
+      dryRun: { group: "Behaviour", short: "d", help: "Send nothing" },
     },
     examples: [{ says: "The shortest call", args: "-n x" }],
     async run({ options, print, say }) {
@@ -273,9 +273,9 @@ Deno.test("execute() shows help made from the option table, whatever else is giv
     );
     assertStringIncludes(
       stdout,
-      "\n  -t, --tag TEXT   A tag (again for more)\n",
+      "\n  -t, --tag TEXT   A tag (repeatable)\n",
     );
-    assertStringIncludes(stdout, "\nWay:\n  -d, --dry-run  Send nothing\n");
+    assertStringIncludes(stdout, "\nBehaviour:\n  -d, --dry-run  Send nothing\n");
     assertStringIncludes(stdout, "\n  PORT_CLIENT_SECRET  ");
     assertStringIncludes(stdout, "\n  6  Port could not be reached");
     assertStringIncludes(
