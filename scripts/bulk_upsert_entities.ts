@@ -120,7 +120,9 @@ export const bulkUpsertEntities = defineScript({
     } finally {
       clearInterval(timer);
       tally.close();
-      if (tally.total === 0) context.warn("There was no entity to read");
+      if (tally.total === 0 && !options.shard) {
+        context.warn("There was no entity to read");
+      }
       for (const line of tally.table()) say(line);
       context.print(tally.summary());
     }

@@ -99,7 +99,7 @@ export const reportCiJob = defineScript({
     }
     print(await upsertEntity(port, blueprint, entity, options));
     const what = entity.properties?.status ??
-      Object.keys(entity.properties ?? {});
+      Object.keys(entity.properties ?? {}).join(", ");
     say(`Reported "${what}" of "${job.title}" to "${blueprint}"`);
   },
 });

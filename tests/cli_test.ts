@@ -275,7 +275,10 @@ Deno.test("execute() shows help made from the option table, whatever else is giv
       stdout,
       "\n  -t, --tag TEXT   A tag (repeatable)\n",
     );
-    assertStringIncludes(stdout, "\nBehaviour:\n  -d, --dry-run  Send nothing\n");
+    assertStringIncludes(
+      stdout,
+      "\nBehaviour:\n  -d, --dry-run  Send nothing\n",
+    );
     assertStringIncludes(stdout, "\n  PORT_CLIENT_SECRET  ");
     assertStringIncludes(stdout, "\n  6  Port could not be reached");
     assertStringIncludes(
