@@ -9,6 +9,7 @@ import {
   prepare,
   runProcess,
   runScriptFile,
+  wayOut,
   withPort,
 } from "./support.ts";
 
@@ -19,7 +20,8 @@ const LARGEST = 64 * 1024;
 async function withBundles(test: (folder: string) => Promise<void>) {
   const folder = await Deno.makeTempDir();
   try {
-    const { code, stderr } = await runScriptFile("bundle", [folder]);
+    const env = wayOut();
+    const { code, stderr } = await runScriptFile("bundle", [folder], { env });
     assertEquals(code, 0, stderr);
     await test(folder);
   } finally {
@@ -123,7 +125,7 @@ Deno.test("bundles are the same bytes wherever they are made, and sha256sum agre
     const again = await runProcess(
       Deno.execPath(),
       ["run", "--allow-all", "scripts/bundle.ts"],
-      { cwd: copy },
+      { cwd: copy, env: wayOut() },
     );
     assertEquals(again.code, 0, again.stderr);
     assertEquals(await Deno.readTextFile(`${copy}/dist/SHA256SUMS`), sums);

@@ -256,7 +256,10 @@ export async function withShell<Outcome>(
       const result = await runProcess(
         "bash",
         ["-eo", "pipefail", "-c", commands],
-        { cwd: repository, env: { ...port.env, ...env, PATH: path } },
+        {
+          cwd: repository,
+          env: { ...wayOut(), ...port.env, ...env, PATH: path },
+        },
       );
       const files = [...Deno.readDirSync(repository)].map(({ name }) => name);
       if (!files.includes("pwned")) return result;
@@ -403,6 +406,21 @@ function inherited(): Record<string, string> {
     "XDG_CACHE_HOME",
     "NO_PROXY",
     "NPM_CONFIG_REGISTRY",
+  );
+}
+
+/**
+ * What a process needs that gets packages, as `deno bundle` does its bundler the
+ * first time: the way out of this network.
+ */
+export function wayOut(): Record<string, string> {
+  return taken(
+    "HTTPS_PROXY",
+    "DENO_CERT",
+    "DENO_TLS_CA_STORE",
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
   );
 }
 
