@@ -122,9 +122,9 @@ export class Pacer {
    *
    * @param attempt An attempt, of whatever request.
    */
-  learn({ outcome, headers, retryIn }: Attempt): void {
+  learn({ status, headers, retryIn }: Attempt): void {
     const now = this.#now();
-    if (retryIn !== undefined && outcome.startsWith("Port answered 429")) {
+    if (retryIn !== undefined && status === 429) {
       this.#holdUntil = Math.max(this.#holdUntil, now + retryIn);
     }
     const [limit, remaining, reset] = ["limit", "remaining", "reset"]

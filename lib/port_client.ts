@@ -91,6 +91,8 @@ export interface Attempt {
   milliseconds: number;
   /** How long the wait before the next attempt is, in milliseconds. */
   retryIn?: number;
+  /** The HTTP status; nothing without answer. */
+  status?: number;
   /** What Port says of its rate limit among others; nothing without answer. */
   headers?: Headers;
 }
@@ -238,7 +240,10 @@ export class PortClient {
         attempt,
         outcome: description,
         milliseconds: end - start,
-        ...(outcome.kind === "answered" && { headers: outcome.headers }),
+        ...(outcome.kind === "answered" && {
+          status: outcome.status,
+          headers: outcome.headers,
+        }),
       };
       const wait = retryDelay(outcome, attempt, end, random());
       const passing = isWorthRetrying(outcome, request.idempotent);

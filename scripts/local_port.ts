@@ -1605,7 +1605,6 @@ function ok(status: number, body: Json): Reply {
   return { status, body: { ok: true, ...body } };
 }
 
-/** Reads a query parameter that must be true or false. */
 /** The query parameters that are true or false, whatever the route. */
 const SWITCHES = [
   "allow_partial_results",
@@ -1621,6 +1620,7 @@ const SWITCHES = [
   "validation_only",
 ];
 
+/** Reads a query parameter that must be true or false. */
 function flag(
   query: URLSearchParams,
   name: string,
@@ -1634,7 +1634,6 @@ function flag(
   );
 }
 
-/** What is not played here is refused, not passed over in silence. */
 /** Also a member that is to be cleared must be one of the blueprint's. */
 function insistOnMembers(
   { identifier, schema, relations: known = {} }: Blueprint,
@@ -1651,6 +1650,7 @@ function insistOnMembers(
   insistOn("Relation", relations, known);
 }
 
+/** What is not played here is refused, not passed over in silence. */
 function insistOnName(identifier: string, wanted: unknown): void {
   if (wanted === undefined || wanted === identifier) return;
   throw invalid(`The local Port renames nothing: "${identifier}" it stays`);

@@ -330,7 +330,7 @@ Deno.test("Pacer holds all requests after a 429", async () => {
   const { now, sleep, slept } = makeClock();
   const pacer = new Pacer(now, sleep);
   pacer.learn(
-    attempt(900, 1_010, { outcome: "Port answered 429", retryIn: 3_000 }),
+    attempt(900, 1_010, { status: 429, retryIn: 3_000 }),
   );
   await pacer.turn();
   await pacer.turn();
