@@ -1,7 +1,7 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1 --allow-read --allow-write --allow-env=PORT_CLIENT_ID,PORT_CLIENT_SECRET
 /**
  * A stand-in for Port's API on this machine: the routes, checks, answers and
- * errors of Port's OpenAPI document, and bad weather on demand.
+ * errors of Port's OpenAPI document, and simulated failures on demand.
  *
  * It shares no code with `lib/`, so that client and server cannot agree on the
  * same mistake.
@@ -26,7 +26,7 @@ import testBlueprint from "./blueprints/test_blueprint.json" with {
 };
 
 /** What can happen to a request on a bad day. */
-export type Weather =
+export type Failure =
   | "rate-limited"
   | "error"
   | "bad-gateway"
@@ -53,13 +53,13 @@ export interface LocalPortOptions {
    */
   latency?: number;
   /**
-   * The share of requests that meet bad weather, from 0 to 1.
+   * The share of requests that fail, from 0 to 1.
    *
    * @default {0}
    */
   failRate?: number;
   /** What the next requests meet, in their order; then `failRate` decides. */
-  weather?: (Weather | "fine")[];
+  failures?: (Failure | "none")[];
   /**
    * Identifiers of the self-service actions that there are.
    *
@@ -78,7 +78,7 @@ export interface LocalPortOptions {
    * @default {10_800_000}
    */
   tokenLifetime?: number;
-  /** Makes the weather of a run repeat. */
+  /** Makes the failures of a run repeat. */
   seed?: number;
   /**
    * The only client id taken.
@@ -115,8 +115,8 @@ export interface LocalPort {
 /** The largest body that Port takes, in bytes. */
 const MAX_BODY = 1024 * 1024;
 
-/** Bad weather, with an equal chance for each. */
-export const WEATHER: readonly Weather[] = [
+/** Bad failures, with an equal chance for each. */
+export const FAILURES: readonly Failure[] = [
   "rate-limited",
   "error",
   "bad-gateway",
@@ -1053,7 +1053,7 @@ class Routes {
     for (const each of list) insist(checkEntity, each, "entity");
     for (const [index, each] of list.entries()) {
       try {
-        this.#meetWeather();
+        this.#failSometimes();
         const { entity, created } = this.#create(blueprint, each, query);
         entities.push({ created, identifier: entity.identifier, index });
       } catch (refusal) {
@@ -1075,7 +1075,7 @@ class Routes {
   }
 
   /** On a bad day Port also fails at single entities of many. */
-  #meetWeather(): void {
+  #failSometimes(): void {
     const { failRate = 0 } = this.#options;
     if (failRate === 0 || this.#random() >= failRate / 4) return;
     const statuses = [429, 500, 503];
@@ -1744,17 +1744,17 @@ function makeRandom(seed: number): () => number {
 }
 
 /** Decides what each request meets. */
-function makeWeather(
+function makeFailures(
   options: LocalPortOptions,
   random: () => number,
-): () => Weather | "fine" {
+): () => Failure | "none" {
   const { failRate = 0 } = options;
-  const planned = [...options.weather ?? []];
+  const planned = [...options.failures ?? []];
   return () =>
     planned.shift() ??
       (random() < failRate
-        ? WEATHER[Math.floor(random() * WEATHER.length)] ?? "error"
-        : "fine");
+        ? FAILURES[Math.floor(random() * FAILURES.length)] ?? "error"
+        : "none");
 }
 
 /** Reads a body; `undefined` when it is larger than Port takes. */
@@ -1815,8 +1815,8 @@ function refuse(status: number, error: string, message: string): Wire {
   return toWire({ status, body: { ok: false, error, message } });
 }
 
-/** What bad weather answers with in place of Port; nothing was acted on. */
-function storm(met: Weather | "fine", wait: number): Wire | undefined {
+/** What simulated failures answers with in place of Port; nothing was acted on. */
+function storm(met: Failure | "none", wait: number): Wire | undefined {
   switch (met) {
     case "rate-limited":
       return {
@@ -1855,7 +1855,7 @@ export async function startLocalPort(
     options.seed ?? Math.floor(Math.random() * 2 ** 32),
   );
   const routes = new Routes(catalogue, options, random);
-  const weather = makeWeather(options, random);
+  const failures = makeFailures(options, random);
   const limiter = new RateLimiter(
     options.rateLimit ?? { requests: 10_000, period: 300_000 },
   );
@@ -1881,7 +1881,7 @@ export async function startLocalPort(
     const left = latency - (performance.now() - start);
     if (left > 0) await new Promise((done) => setTimeout(done, left));
     const { headers, wait } = limiter.take();
-    const met = wait > 0 ? "rate-limited" : weather();
+    const met = wait > 0 ? "rate-limited" : failures();
     const wire = storm(met, wait) ?? answer(request, text);
     send(request, response, met, {
       ...wire,
@@ -1938,7 +1938,7 @@ function readCall(request: IncomingMessage, text: string | undefined): Call {
 function send(
   request: IncomingMessage,
   response: ServerResponse,
-  met: Weather | "fine",
+  met: Failure | "none",
   { status, type, text, headers }: Wire,
 ): void {
   if (met === "cut-before") {

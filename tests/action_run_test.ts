@@ -3,7 +3,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
-import type { Weather } from "../scripts/local_port.ts";
+import type { Failure } from "../scripts/local_port.ts";
 import {
   assertWrongCalls,
   deadUrl,
@@ -69,9 +69,9 @@ async function addLog(port: TestPort, id: string, ...messages: string[]) {
 /** Lets a test report on a run; a log-in and the start of the run come before. */
 async function withRun(
   test: (port: TestPort, id: string) => Promise<void>,
-  weather: (Weather | "fine")[] = [],
+  failures: (Failure | "none")[] = [],
 ) {
-  await withPort({ weather }, async (port) => {
+  await withPort({ failures }, async (port) => {
     const { run } = await must(port, "POST", "/actions/deploy/runs", {
       properties: {},
     });
@@ -283,14 +283,14 @@ Deno.test("create_action_run --wait ends with exit code 7 when the time is over"
   });
 });
 
-Deno.test("create_action_run --wait goes on through bad weather", async () => {
-  const weather: (Weather | "fine")[] = [
+Deno.test("create_action_run --wait goes on through simulated failures", async () => {
+  const failures: (Failure | "none")[] = [
     // Log-in and start.
-    ...["fine" as const, "fine" as const],
-    ...["error" as const, "cut-middle" as const, "fine" as const],
-    ...["bad-gateway" as const, "fine" as const],
+    ...["none" as const, "none" as const],
+    ...["error" as const, "cut-middle" as const, "none" as const],
+    ...["bad-gateway" as const, "none" as const],
   ];
-  await withPort({ weather }, async (port) => {
+  await withPort({ failures }, async (port) => {
     const { code, stderr } = await create(port, "--wait", "1ms");
     assertEquals(code, 7, stderr);
     assertEquals(stderr.match(/^warning: .*; attempt \d in .*$/gm)?.length, 3);
@@ -302,7 +302,7 @@ Deno.test("create_action_run never starts an action twice", async () => {
   const kinds = ["cut-before", "cut-middle", "error", "bad-gateway"] as const;
   await Promise.all(
     kinds.map((kind) =>
-      withPort({ weather: ["fine", kind] }, async (port) => {
+      withPort({ failures: ["none", kind] }, async (port) => {
         const { code, stdout, stderr } = await create(port);
         assertEquals([code, stdout], [6, ""], kind);
         assertMatch(
@@ -319,7 +319,7 @@ Deno.test("create_action_run repeats a start that Port turned away", async () =>
   const kinds = ["rate-limited", "unavailable"] as const;
   await Promise.all(
     kinds.map((kind) =>
-      withPort({ weather: ["fine", kind] }, async (port) => {
+      withPort({ failures: ["none", kind] }, async (port) => {
         const { code, stdout, stderr } = await create(port);
         assertEquals(code, 0, stderr);
         assertStringIncludes(stderr, "attempt 2 in");
@@ -650,7 +650,7 @@ Deno.test("update_action_run sends no log message twice, and still the status", 
       const log = kind === "error" ? [] : ["Deployed"];
       assertEquals(await logOf(port, id), log, kind);
       assertEquals((await runOf(port, id)).status, "SUCCESS");
-    }, ["fine", "fine", "fine", kind])
+    }, ["none", "none", "none", kind])
   ));
 });
 
@@ -661,7 +661,7 @@ Deno.test("update_action_run repeats a log message that Port turned away", async
     assertEquals(code, 0, stderr);
     assertEquals(await logOf(port, id), ["Deployed"]);
     assertEquals(requests(port, LOGGED).length, 2);
-  }, ["fine", "fine", "fine", "unavailable"]);
+  }, ["none", "none", "none", "unavailable"]);
 });
 
 Deno.test("update_action_run --log - goes on after a message that is lost", async () => {
@@ -675,7 +675,7 @@ Deno.test("update_action_run --log - goes on after a message that is lost", asyn
     assertMatch(stderr, /^warning: .*\nUpdated run ".*"\nerror: .*\n$/);
     assertEquals(await logOf(port, id), ["second\nthird"]);
     assertEquals((await runOf(port, id)).status, "FAILURE");
-  }, ["fine", "fine", "fine", "error"]);
+  }, ["none", "none", "none", "error"]);
 });
 
 Deno.test("update_action_run --log - gives up after three lost messages, and still sends the status", async () => {
@@ -692,7 +692,7 @@ Deno.test("update_action_run --log - gives up after three lost messages, and sti
     assertEquals(requests(port, LOGGED).length, 3);
     assertEquals(await logOf(port, id), []);
     assertEquals((await runOf(port, id)).status, "SUCCESS");
-  }, ["fine", "fine", "fine", ...lost]);
+  }, ["none", "none", "none", ...lost]);
 });
 
 Deno.test("update_action_run repeats a change until it is made", async () => {
@@ -702,7 +702,7 @@ Deno.test("update_action_run repeats a change until it is made", async () => {
     assertEquals(code, 0, stderr);
     assertEquals(requests(port, /^PATCH/).length, 3);
     assertEquals((await runOf(port, id)).status, "SUCCESS");
-  }, ["fine", "fine", "fine", "cut-middle", "error"]);
+  }, ["none", "none", "none", "cut-middle", "error"]);
 });
 
 Deno.test("update_action_run tells each refusal of Port with its exit code", async () => {

@@ -530,7 +530,7 @@ Deno.test("bulk_upsert_entities ends exactly right on a bad day", async () => {
       failRate: 0.3,
       rateLimit: { requests: 200, period: 5_000 },
       seed,
-      weather: ["fine", "fine"],
+      failures: ["none", "none"],
     }, async (port) => {
       await port.call("GET", "/blueprints/none");
       const { code, stdout, stderr } = await bulk(
@@ -555,7 +555,7 @@ Deno.test("bulk_upsert_entities ends exactly right on a bad day", async () => {
   ));
 });
 
-/** Reads the catalogue past the weather: asks until it is answered. */
+/** Reads the catalogue past the failures: asks until it is answered. */
 async function settled(port: TestPort) {
   const read = async (blueprint: string) => {
     for (;;) {

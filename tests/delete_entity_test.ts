@@ -3,7 +3,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
-import type { LocalPortOptions, Weather } from "../scripts/local_port.ts";
+import type { Failure, LocalPortOptions } from "../scripts/local_port.ts";
 import {
   assertWrongCalls,
   deadUrl,
@@ -281,19 +281,19 @@ Deno.test("delete_entity --dry-run prints the requests and needs neither network
   );
 });
 
-/** Deletes in the weather of the first request that deletes. */
+/** Deletes in the failures of the first request that deletes. */
 async function removeIn(
-  kind: Weather,
+  kind: Failure,
   args: string[],
   stdin: string | undefined,
   test: (result: Result, port: TestPort) => void,
 ) {
   // Log-in and upsert of the test, log-in of the script.
-  const weather: LocalPortOptions["weather"] = ["fine", "fine", "fine", kind];
+  const failures: LocalPortOptions["failures"] = ["none", "none", "none", kind];
   await withServices(["a"], async (port) => {
     test(await remove(port, args, stdin), port);
     assertEquals(await left(port), []);
-  }, { weather });
+  }, { failures });
 }
 
 Deno.test("delete_entity takes for deleted what it finds gone after a cut answer", async () => {
@@ -320,7 +320,7 @@ Deno.test("delete_entity takes for deleted what it finds gone after no answer", 
   }
 });
 
-Deno.test("delete_entity survives the weather that Port does not act in", async () => {
+Deno.test("delete_entity survives the failures that Port does not act in", async () => {
   for (const kind of ["error", "bad-gateway", "unavailable"] as const) {
     await removeIn(kind, ["-i", "a"], undefined, ({ code, stderr }, port) => {
       assertEquals(code, 0, stderr);
@@ -330,9 +330,9 @@ Deno.test("delete_entity survives the weather that Port does not act in", async 
 });
 
 Deno.test("delete_entity tells what is gone though Port was unavailable at first", async () => {
-  const weather: LocalPortOptions["weather"] = ["fine", "unavailable"];
+  const failures: LocalPortOptions["failures"] = ["none", "unavailable"];
   for (const [args, stdin] of [[["-i", "a"]], [["-i", "-"], "a\n"]] as const) {
-    await withPort({ weather }, async (port) => {
+    await withPort({ failures }, async (port) => {
       const { code, stderr } = await remove(port, [...args], stdin);
       // A 503 was turned away: the attempt before has deleted nothing.
       assertEquals([code, deletions(port).length], [4, 2], stderr);

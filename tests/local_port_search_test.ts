@@ -4,7 +4,7 @@ import {
   assertNotEquals,
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
-import type { LocalPortOptions, Weather } from "../scripts/local_port.ts";
+import type { Failure, LocalPortOptions } from "../scripts/local_port.ts";
 import { CREDENTIALS, type TestPort, withPort } from "./support.ts";
 
 type Body = Record<string, unknown>;
@@ -330,8 +330,8 @@ Deno.test("local_port bulk upsert names no identifier where there is none", asyn
 });
 
 Deno.test("local_port fails at single entities of many on a bad day", async () => {
-  const weather: "fine"[] = ["fine", "fine"];
-  await withPort({ weather, failRate: 1, seed: 1 }, async (port) => {
+  const failures: "none"[] = ["none", "none"];
+  await withPort({ failures, failRate: 1, seed: 1 }, async (port) => {
     const entities = Array.from({ length: 20 }, (_, number) => ({
       identifier: `e${number}`,
     }));
@@ -1446,12 +1446,15 @@ const ROUTES: Route[] = [
   },
 ];
 
-/** Sends one request into the weather, and tells what came of it. */
-async function sendInto(kind: Weather, { path, method, body, trace }: Route) {
+/** Sends one request into the failures, and tells what came of it. */
+async function sendInto(kind: Failure, { path, method, body, trace }: Route) {
   // Two log-ins, a service and a run come before, and a look at the catalogue.
-  const weather: LocalPortOptions["weather"] = [...Array(5).fill("fine"), kind];
+  const failures: LocalPortOptions["failures"] = [
+    ...Array(5).fill("none"),
+    kind,
+  ];
   let outcome: [status: number, hasActed: boolean] = [0, false];
-  await withPort({ weather }, async (port) => {
+  await withPort({ failures }, async (port) => {
     const { accessToken } = await must(port, "POST", "/auth/access_token", {
       clientId: CREDENTIALS.PORT_CLIENT_ID,
       clientSecret: CREDENTIALS.PORT_CLIENT_SECRET,
@@ -1475,9 +1478,9 @@ async function sendInto(kind: Weather, { path, method, body, trace }: Route) {
   return outcome;
 }
 
-Deno.test("local_port meets the weather on these routes too", async () => {
+Deno.test("local_port meets the failures on these routes too", async () => {
   // Status 0 stands for no whole answer: Port has acted, and nobody knows.
-  const expected: [kind: Weather, status: number, hasActed: boolean][] = [
+  const expected: [kind: Failure, status: number, hasActed: boolean][] = [
     ["rate-limited", 429, false],
     ["error", 500, false],
     ["bad-gateway", 502, false],

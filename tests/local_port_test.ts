@@ -490,10 +490,10 @@ Deno.test("local_port tells its rate limit, and holds to it", async () => {
   });
 });
 
-Deno.test("local_port makes each kind of weather", async () => {
-  const met = async (weather: "error" | "unavailable" | "bad-gateway") => {
+Deno.test("local_port makes each kind of failure", async () => {
+  const met = async (failures: "error" | "unavailable" | "bad-gateway") => {
     let seen = "";
-    await withPort({ weather: ["fine", weather] }, async (port) => {
+    await withPort({ failures: ["none", failures] }, async (port) => {
       const response = await port.call("GET", "/blueprints");
       seen = `${response.status} ${await response.text()}`;
     });
@@ -502,7 +502,7 @@ Deno.test("local_port makes each kind of weather", async () => {
   assertStringIncludes(await met("error"), "500 {");
   assertStringIncludes(await met("unavailable"), "503 {");
   assertStringIncludes(await met("bad-gateway"), "502 <html>");
-  await withPort({ weather: ["fine", "rate-limited"] }, async (port) => {
+  await withPort({ failures: ["none", "rate-limited"] }, async (port) => {
     const response = await port.call("GET", "/blueprints");
     assertEquals([response.status, response.headers.get("retry-after")], [
       429,
@@ -510,7 +510,7 @@ Deno.test("local_port makes each kind of weather", async () => {
     ]);
     await response.body?.cancel();
   });
-  await withPort({ weather: ["fine", "fine", "cut-before"] }, async (port) => {
+  await withPort({ failures: ["none", "none", "cut-before"] }, async (port) => {
     const authorization = await logIn(port);
     // On a connection used before, Deno's fetch would repeat it by itself.
     using client = Deno.createHttpClient({});
@@ -524,14 +524,14 @@ Deno.test("local_port makes each kind of weather", async () => {
     );
     assertNotEquals(await port.entity("service", "a"), undefined);
   });
-  await withPort({ weather: ["fine", "cut-middle"] }, async (port) => {
+  await withPort({ failures: ["none", "cut-middle"] }, async (port) => {
     const response = await port.call("GET", "/blueprints");
     assertEquals(response.status, 200);
     await assertRejects(() => response.text());
   });
 });
 
-Deno.test("local_port repeats its weather with the same seed", async () => {
+Deno.test("local_port repeats its failures with the same seed", async () => {
   const run = async (seed: number) => {
     const statuses: string[] = [];
     await withPort({ failRate: 0.5, seed }, async ({ url, log }) => {

@@ -277,20 +277,20 @@ async function putMany(port: TestPort, names: string[]) {
   }
 }
 
-Deno.test("search_entities goes on from page to page, through bad weather", async () => {
+Deno.test("search_entities goes on from page to page, through simulated failures", async () => {
   const names = Array.from({ length: 2_001 }, (_, number) => `s${number}`)
     .sort();
-  const calm = Array<"fine">(1 + Math.ceil(names.length / 20) + 1).fill("fine");
-  const weather = [
+  const calm = Array<"none">(1 + Math.ceil(names.length / 20) + 1).fill("none");
+  const failures = [
     ...calm,
     "bad-gateway" as const,
-    "fine" as const,
+    "none" as const,
     "cut-middle" as const,
     "cut-before" as const,
-    "fine" as const,
+    "none" as const,
     "error" as const,
   ];
-  await withPort({ weather }, async (port) => {
+  await withPort({ failures }, async (port) => {
     await putMany(port, names);
     const args = ["-b", "service", "--select", "identifier"];
     const { code, stdout, stderr } = await search(port, ...args);
@@ -309,8 +309,8 @@ Deno.test("search_entities goes on from page to page, through bad weather", asyn
 
 Deno.test("search_entities has printed what came before a page that fails", async () => {
   const names = Array.from({ length: 1_001 }, (_, number) => `s${number}`);
-  const calm = Array<"fine">(1 + Math.ceil(names.length / 20) + 2).fill("fine");
-  await withPort({ weather: [...calm, "error"] }, async (port) => {
+  const calm = Array<"none">(1 + Math.ceil(names.length / 20) + 2).fill("none");
+  await withPort({ failures: [...calm, "error"] }, async (port) => {
     await putMany(port, names);
     const args = ["-b=service", "--select=identifier", "--retries=0"];
     const { code, stdout, stderr } = await search(port, ...args);

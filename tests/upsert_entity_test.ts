@@ -471,7 +471,7 @@ Deno.test("upsert_entity without credentials says which are missing", async () =
 });
 
 Deno.test("upsert_entity does not repeat an upsert without identifier after a cut connection", async () => {
-  await withPort({ weather: ["fine", "cut-before"] }, async (port) => {
+  await withPort({ failures: ["none", "cut-before"] }, async (port) => {
     const { code, stderr } = await upsert(port, [
       "-b",
       "service",

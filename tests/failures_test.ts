@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "jsr:@std/assert@1.0.19";
-import { WEATHER } from "../scripts/local_port.ts";
+import { FAILURES } from "../scripts/local_port.ts";
 import { runScriptFile, type TestPort, withPort } from "./support.ts";
 
 const CALLS = {
@@ -14,18 +14,18 @@ const CALLS = {
   ],
 };
 
-/** The first two requests put the entity there, past the weather. */
+/** The first two requests put the entity there, past the failures. */
 async function seed(port: TestPort) {
   const entity = { identifier: "checkout", properties: { version: "1" } };
   await port.call("POST", "/blueprints/service/entities?upsert=true", entity);
 }
 
 for (const [name, args] of Object.entries(CALLS)) {
-  Deno.test(`${name} survives each kind of weather, at login and after`, async () => {
+  Deno.test(`${name} survives each kind of failure, at login and after`, async () => {
     await Promise.all(
-      WEATHER.map((kind) =>
+      FAILURES.map((kind) =>
         withPort(
-          { weather: ["fine", "fine", kind, "fine", kind] },
+          { failures: ["none", "none", kind, "none", kind] },
           async (port) => {
             await seed(port);
             const { code, stdout, stderr } = await runScriptFile(name, args, {
