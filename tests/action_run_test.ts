@@ -7,14 +7,16 @@ import type { Failure } from "../scripts/local_port.ts";
 import {
   assertWrongCalls,
   deadUrl,
-  FOLDER,
-  type Result,
-  rightsOf,
-  ROOT,
-  runScriptFile,
   type TestPort,
   withPort,
-} from "./support.ts";
+} from "./support/port.ts";
+import {
+  FOLDER,
+  permissionsOf,
+  type Result,
+  ROOT,
+  run,
+} from "./support/run.ts";
 
 const CREATE = "create_action_run";
 const UPDATE = "update_action_run";
@@ -22,7 +24,7 @@ const UPDATE = "update_action_run";
 type Body = Record<string, unknown>;
 
 async function create(port: TestPort, ...args: string[]): Promise<Result> {
-  return await runScriptFile(CREATE, ["--action", "deploy", ...args], {
+  return await run(CREATE, ["--action", "deploy", ...args], {
     env: port.env,
   });
 }
@@ -32,7 +34,7 @@ async function update(
   args: string[],
   stdin?: string,
 ): Promise<Result> {
-  return await runScriptFile(UPDATE, args, {
+  return await run(UPDATE, args, {
     env: port.env,
     ...(stdin !== undefined && { stdin }),
   });
@@ -138,7 +140,7 @@ async function spawn(name: string, args: string[], { url, env }: TestPort) {
     .filter(([name]) => !/^(?:PORT_|CIRCLE|API_URL)/.test(name));
   const script = new URL(`scripts/${name}.ts`, ROOT).pathname;
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", ...await rightsOf(name, url), script, ...args],
+    args: ["run", ...await permissionsOf(name, url), script, ...args],
     cwd: FOLDER,
     clearEnv: true,
     env: { ...Object.fromEntries(own), ...env, NO_COLOR: "1" },
@@ -204,7 +206,7 @@ Deno.test("create_action_run starts an action and prints its run", async () => {
 Deno.test("create_action_run sends no entity and no input unless told to", async () => {
   await withPort({ actions: ["roll back/now"] }, async ({ env, log }) => {
     const args = ["-a", "roll back/now", "--quiet"];
-    const { code, stdout, stderr } = await runScriptFile(CREATE, args, { env });
+    const { code, stdout, stderr } = await run(CREATE, args, { env });
     const { properties, entity } = JSON.parse(stdout);
     assertEquals([code, stderr, properties, entity], [0, "", {}, undefined]);
     const [line = ""] = log.slice(-1);
@@ -341,7 +343,7 @@ async function assertRefused(
   args: string[],
   env: Record<string, string>,
 ) {
-  const result = await runScriptFile(name, args, { env });
+  const result = await run(name, args, { env });
   assertEquals([result.code, result.stdout], [code, ""], result.stderr);
   assertMatch(result.stderr, /^error: [^\n]*\n$/);
   assertStringIncludes(result.stderr, says);
@@ -364,7 +366,7 @@ Deno.test("create_action_run tells each refusal of Port with its exit code", asy
       ...env,
       API_URL: await deadUrl(),
     });
-    const soft = await runScriptFile(CREATE, ["-a=nope", "--soft-fail"], {
+    const soft = await run(CREATE, ["-a=nope", "--soft-fail"], {
       env,
     });
     assertEquals([soft.code, soft.stdout], [0, ""]);
@@ -494,14 +496,14 @@ Deno.test("update_action_run changes only what its flags say", async () => {
 
 Deno.test("update_action_run finds the run in PORT_RUN_ID, and the flag wins", async () => {
   await withRun(async (port, id) => {
-    const run = (args: string[], PORT_RUN_ID: string) =>
-      runScriptFile(UPDATE, args, { env: { ...port.env, PORT_RUN_ID } });
-    const found = await run(["--log", "one", "--quiet"], id);
+    const call = (args: string[], PORT_RUN_ID: string) =>
+      run(UPDATE, args, { env: { ...port.env, PORT_RUN_ID } });
+    const found = await call(["--log", "one", "--quiet"], id);
     assertEquals([found.code, found.stderr], [0, ""]);
-    assertEquals((await run(["--log=two", "--run-id", id], "r_0")).code, 0);
+    assertEquals((await call(["--log=two", "--run-id", id], "r_0")).code, 0);
     assertEquals(await logOf(port, id), ["one", "two"]);
     const before = port.log.length;
-    const none = await run(["--log", "three"], "");
+    const none = await call(["--log", "three"], "");
     assertEquals([none.code, none.stdout], [2, ""]);
     assertMatch(
       none.stderr,
@@ -719,9 +721,9 @@ Deno.test("update_action_run tells each refusal of Port with its exit code", asy
       API_URL: await deadUrl(),
     });
     const log = ["--run-id=r_1", "--log=x"];
-    const { code, stderr } = await runScriptFile(UPDATE, log, { env });
+    const { code, stderr } = await run(UPDATE, log, { env });
     assertEquals(code, 4, stderr);
-    const soft = await runScriptFile(UPDATE, [...args, "--soft-fail"], { env });
+    const soft = await run(UPDATE, [...args, "--soft-fail"], { env });
     assertEquals([soft.code, soft.stdout], [0, ""]);
     assertMatch(soft.stderr, /^warning: .* \(--soft-fail\)\n$/);
   });

@@ -6,7 +6,8 @@
  * @module
  */
 import { bundleAll } from "../scripts/bundle.ts";
-import { CREDENTIALS, FOLDER, rightsOf } from "./support.ts";
+import { CREDENTIALS } from "./support/port.ts";
+import { FOLDER, permissionsOf } from "./support/run.ts";
 
 /** How often each is run, if it is not slow; medians are shown. */
 const RUNS = 20;
@@ -56,7 +57,7 @@ async function withPort(
 ): Promise<void> {
   const port = new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", ...await rightsOf("local_port"), "local_port.ts"],
+      ...["run", ...await permissionsOf("local_port"), "local_port.ts"],
       ...["--port=0", "--rate-limit=1000000000/1s", ...flags],
     ],
     cwd: FOLDER,
@@ -204,7 +205,7 @@ async function pythonPath(url: string): Promise<string> {
 /** One operation, in each way in turn, so that a busy moment hits them all. */
 async function compare(name: "upsert" | "get", dist: string, url: string) {
   const script = `${name}_entity`;
-  const rights = await rightsOf(script, url);
+  const rights = await permissionsOf(script, url);
   const args = name === "upsert" ? [...ENTITY, "-p", "version=1.4.2"] : ENTITY;
   const bash = (text: string) => ({ command: "bash", args: ["-c", text] });
   const ways: [what: string, process: Process][] = [
@@ -241,7 +242,7 @@ async function compare(name: "upsert" | "get", dist: string, url: string) {
 
 /** The first run on a machine, beside the next ones. */
 async function coldAndWarm(dist: string, url: string) {
-  const rights = await rightsOf("upsert_entity", url);
+  const rights = await permissionsOf("upsert_entity", url);
   const args = [
     ...["run", "--no-config", ...rights, `${dist}/upsert_entity.js`],
     ...[...ENTITY, "-p", "version=1.4.2"],
@@ -289,7 +290,7 @@ function services(count: number): ReadableStream<Uint8Array> {
 
 async function bulk(url: string, count: number, ...flags: string[]) {
   const script = "bulk_upsert_entities";
-  const args = ["run", ...await rightsOf(script, url), `${script}.ts`];
+  const args = ["run", ...await permissionsOf(script, url), `${script}.ts`];
   const taken = await time(
     { args: [...args, ...flags], stdin: services(count) },
     url,

@@ -6,17 +6,15 @@ import {
 } from "jsr:@std/assert@1.0.19";
 import { Ajv } from "npm:ajv@8.20.0";
 import { XMLParser, XMLValidator } from "npm:fast-xml-parser@4.5.3";
+import { CIRCLECI } from "./support/calls.ts";
+import { assertWrongCalls, type TestPort, withPort } from "./support/port.ts";
 import {
-  assertWrongCalls,
-  CIRCLECI,
   FOLDER,
-  rightsOf,
+  permissionsOf,
+  run,
   runProcess,
-  runScriptFile,
-  type TestPort,
   withFolder,
-  withPort,
-} from "./support.ts";
+} from "./support/run.ts";
 
 const BULK = "bulk_upsert_entities";
 
@@ -35,7 +33,7 @@ function ndjson(lines: (Line | string)[]): string {
 
 /** Gives entities to the script by standard input. */
 async function bulk(port: TestPort, stdin: string, ...flags: string[]) {
-  return await runScriptFile(BULK, flags, { env: port.env, stdin });
+  return await run(BULK, flags, { env: port.env, stdin });
 }
 
 /** All entities of a blueprint by identifier. */
@@ -246,7 +244,7 @@ Deno.test("bulk_upsert_entities --shard takes each entity in one part", async ()
     }));
     const count = async (shard: string, node = "0") => {
       const env = { ...port.env, ...CIRCLECI, NO_COLOR: "1" };
-      const { stdout, stderr } = await runScriptFile(
+      const { stdout, stderr } = await run(
         BULK,
         [`--shard=${shard}`],
         {
@@ -268,7 +266,12 @@ Deno.test("bulk_upsert_entities --shard takes each entity in one part", async ()
 /** Starts the script without waiting for its end. */
 async function start(port: TestPort, ...args: string[]) {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", ...await rightsOf(BULK, port.url), `${BULK}.ts`, ...args],
+    args: [
+      "run",
+      ...await permissionsOf(BULK, port.url),
+      `${BULK}.ts`,
+      ...args,
+    ],
     cwd: FOLDER,
     env: port.env,
     stdout: "piped",
@@ -356,7 +359,7 @@ Deno.test("bulk_upsert_entities takes a signal that comes twice at once for one"
 Deno.test("bulk_upsert_entities ends though its input neither goes on nor ends", async () => {
   await withPort({}, async (port) => {
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", ...await rightsOf(BULK, port.url), `${BULK}.ts`],
+      args: ["run", ...await permissionsOf(BULK, port.url), `${BULK}.ts`],
       cwd: FOLDER,
       env: port.env,
       stdin: "piped",

@@ -2,16 +2,10 @@ import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
 import { parse } from "jsr:@std/dotenv@0.225.6/parse";
 import fc from "npm:fast-check@4.10.2";
 import { parseEnv } from "node:util";
-import {
-  CALLS,
-  CIRCLECI,
-  copyRepository,
-  prepare,
-  runProcess,
-  runScriptFile,
-  wayOut,
-  withPort,
-} from "./support.ts";
+import { CALLS, CIRCLECI, prepare } from "./support/calls.ts";
+import { withPort } from "./support/port.ts";
+import { run, runProcess, wayOut } from "./support/run.ts";
+import { copyRepository } from "./support/shell.ts";
 
 /** The most that one bundle may be, in bytes; `local_port` aside. */
 const LARGEST = 64 * 1024;
@@ -21,7 +15,7 @@ async function withBundles(test: (folder: string) => Promise<void>) {
   const folder = await Deno.makeTempDir();
   try {
     const env = wayOut();
-    const { code, stderr } = await runScriptFile("bundle", [folder], { env });
+    const { code, stderr } = await run("bundle", [folder], { env });
     assertEquals(code, 0, stderr);
     await test(folder);
   } finally {

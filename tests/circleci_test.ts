@@ -14,7 +14,8 @@ import {
   setStepVariables,
 } from "../lib/circleci.ts";
 import { NotFoundError, UsageError } from "../lib/errors.ts";
-import { CIRCLECI, runProcess } from "./support.ts";
+import { CIRCLECI } from "./support/calls.ts";
+import { runProcess } from "./support/run.ts";
 
 const NOW = new Date("2026-11-24T01:02:03.456Z");
 

@@ -13,7 +13,7 @@ import {
   UnreachableError,
   UsageError,
 } from "../lib/errors.ts";
-import { runScriptFile } from "./support.ts";
+import { run } from "./support/run.ts";
 
 /** A script that shows what it was given, or throws what it is told to. */
 function makeScript(act: () => unknown = () => undefined) {
@@ -298,11 +298,11 @@ Deno.test("toFlag() turns camelCase into kebab-case", () => {
 
 Deno.test("runScript() shows colours in CircleCI, and none with NO_COLOR", async () => {
   const env = { CIRCLECI: "true" };
-  const coloured = await runScriptFile("get_entity", [], { env });
+  const coloured = await run("get_entity", [], { env });
   assertStringIncludes(coloured.stderr, "\x1b[31merror: \x1b[39m");
   const plain = { ...env, NO_COLOR: "1" };
-  const { stderr } = await runScriptFile("get_entity", [], { env: plain });
+  const { stderr } = await run("get_entity", [], { env: plain });
   assert(stderr.startsWith("error: "));
-  const elsewhere = await runScriptFile("get_entity", []);
+  const elsewhere = await run("get_entity", []);
   assert(elsewhere.stderr.startsWith("error: "));
 });

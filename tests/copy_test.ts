@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
-import { ROOT, runProcess } from "./support.ts";
+import { ROOT, runProcess } from "./support/run.ts";
 
 Deno.test("copies of scripts/ and lib/ pass under the options that Deno has by itself", async () => {
   const folder = await Deno.makeTempDir();

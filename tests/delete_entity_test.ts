@@ -7,18 +7,17 @@ import type { Failure, LocalPortOptions } from "../scripts/local_port.ts";
 import {
   assertWrongCalls,
   deadUrl,
-  type Result,
-  runScriptFile,
   type TestPort,
   withPort,
-} from "./support.ts";
+} from "./support/port.ts";
+import { type Result, run } from "./support/run.ts";
 
 async function remove(
   port: TestPort,
   args: string[],
   stdin?: string,
 ): Promise<Result> {
-  return await runScriptFile("delete_entity", ["-b", "service", ...args], {
+  return await run("delete_entity", ["-b", "service", ...args], {
     env: port.env,
     ...(stdin !== undefined && { stdin }),
   });
@@ -130,12 +129,12 @@ Deno.test("delete_entity --if-exists does not mind what is gone", async () => {
 
 Deno.test("delete_entity --if-exists minds a blueprint that is not there", async () => {
   await withPort({}, async ({ env }) => {
-    const run = (args: string[], stdin?: string) =>
-      runScriptFile("delete_entity", ["-b=srevice", "--if-exists", ...args], {
+    const call = (args: string[], stdin?: string) =>
+      run("delete_entity", ["-b=srevice", "--if-exists", ...args], {
         env,
         ...(stdin !== undefined && { stdin }),
       });
-    for (const result of [await run(["-i-"], "a\n"), await run(["-ia"])]) {
+    for (const result of [await call(["-i-"], "a\n"), await call(["-ia"])]) {
       assertEquals([result.code, result.stdout], [4, ""], result.stderr);
       assertStringIncludes(result.stderr, '"srevice"');
     }
@@ -222,19 +221,19 @@ Deno.test("delete_entity --delete-dependents deletes what is related too, and on
     const [args, stdin] of [[["-i", "i"]], [["-i", "-"], "j\ni\n"]] as const
   ) {
     await withImages(async (port) => {
-      const run = (...flags: string[]) =>
-        runScriptFile("delete_entity", ["-b", "image", ...args, ...flags], {
+      const call = (...flags: string[]) =>
+        run("delete_entity", ["-b", "image", ...args, ...flags], {
           env: port.env,
           ...(stdin !== undefined && { stdin }),
         });
-      const refused = await run();
+      const refused = await call();
       assertEquals([refused.code, refused.stdout], [5, ""]);
       assertMatch(
         refused.stderr,
         /^error: Cannot delete .*: Port answered 422: .*"i".* 1 dependents; .*\n$/,
       );
       assertEquals(await left(port), ["a"]);
-      assertEquals((await run("--delete-dependents")).code, 0);
+      assertEquals((await call("--delete-dependents")).code, 0);
       assertEquals(await left(port), []);
       assertEquals(await port.entity("image", "i"), undefined);
     });
@@ -253,8 +252,8 @@ Deno.test("delete_entity sends --run-id with each request", async () => {
 
 Deno.test("delete_entity --dry-run prints the requests and needs neither network nor credentials", async () => {
   const base = "https://api.port.io/v1/blueprints/service";
-  const run = async (args: string[], stdin?: string) => {
-    const { code, stdout, stderr } = await runScriptFile(
+  const call = async (args: string[], stdin?: string) => {
+    const { code, stdout, stderr } = await run(
       "delete_entity",
       ["-b", "service", "--dry-run", ...args],
       stdin === undefined ? {} : { stdin },
@@ -264,7 +263,7 @@ Deno.test("delete_entity --dry-run prints the requests and needs neither network
   };
   const flags = "?delete_dependents=true&run_id=r_1";
   assertEquals(
-    await run(["-i=a/b", "-i=c", "--delete-dependents", "--run-id=r_1"]),
+    await call(["-i=a/b", "-i=c", "--delete-dependents", "--run-id=r_1"]),
     ["a%2Fb", "c"].map((name) => ({
       method: "DELETE",
       url: `${base}/entities/${name}${flags}`,
@@ -272,7 +271,7 @@ Deno.test("delete_entity --dry-run prints the requests and needs neither network
   );
   const names = Array.from({ length: 101 }, (_, number) => `s${number}`);
   assertEquals(
-    await run(["-i", "-"], names.join("\n")),
+    await call(["-i", "-"], names.join("\n")),
     [names.slice(0, 100), names.slice(100)].map((entities) => ({
       method: "POST",
       url: `${base}/bulk/entities/delete?delete_dependents=false`,
@@ -349,7 +348,7 @@ Deno.test("delete_entity tells each refusal of Port with its exit code", async (
       args: string[],
       env: Record<string, string> = {},
     ) => {
-      const result = await runScriptFile("delete_entity", args, {
+      const result = await run("delete_entity", args, {
         env: { ...port.env, ...env },
         stdin: "a\n",
       });

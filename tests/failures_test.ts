@@ -1,6 +1,7 @@
 import { assertEquals, assertStringIncludes } from "jsr:@std/assert@1.0.19";
 import { FAILURES } from "../scripts/local_port.ts";
-import { runScriptFile, type TestPort, withPort } from "./support.ts";
+import { type TestPort, withPort } from "./support/port.ts";
+import { run } from "./support/run.ts";
 
 const CALLS = {
   upsert_entity: ["-b", "service", "-i", "checkout", "-p", "version=2"],
@@ -28,7 +29,7 @@ for (const [name, args] of Object.entries(CALLS)) {
           { failures: ["none", "none", kind, "none", kind] },
           async (port) => {
             await seed(port);
-            const { code, stdout, stderr } = await runScriptFile(name, args, {
+            const { code, stdout, stderr } = await run(name, args, {
               env: port.env,
             });
             assertEquals(code, 0, `${kind}: ${stderr}`);
@@ -49,7 +50,7 @@ Deno.test("a bad day is survived by many calls at once", async () => {
     const numbers = Array.from({ length: 25 }, (_, number) => number);
     const results = await Promise.all(
       numbers.map((number) =>
-        runScriptFile(
+        run(
           "upsert_entity",
           ["--blueprint=service", `--identifier=s${number}`],
           { env: port.env },

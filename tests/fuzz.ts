@@ -18,13 +18,8 @@ import { searchEntities } from "../scripts/search_entities.ts";
 import { updateActionRun } from "../scripts/update_action_run.ts";
 import { upsertBlueprint } from "../scripts/upsert_blueprint.ts";
 import { upsertEntity } from "../scripts/upsert_entity.ts";
-import {
-  runScriptFile,
-  SECRET,
-  type TestPort,
-  withFolder,
-  withPort,
-} from "./support.ts";
+import { SECRET, type TestPort, withPort } from "./support/port.ts";
+import { run, withFolder } from "./support/run.ts";
 
 /** How long and where to begin. */
 export interface FuzzOptions {
@@ -65,7 +60,7 @@ interface Outcome {
 }
 
 /** Runs a script in this process. */
-async function run(
+async function runCase(
   script: AnyScript,
   args: string[],
   variables: Record<string, string> = {},
@@ -184,7 +179,7 @@ const commandLines: Claim = {
           await fc.assert(
             fc.asyncProperty(commandLine(script, folder), async (args) => {
               const before = port.log.length;
-              const outcome = await run(script, args, settings(port));
+              const outcome = await runCase(script, args, settings(port));
               assertTidy(outcome, `${script.name} ${JSON.stringify(args)}`);
               const { code } = outcome;
               if (code === 2) assertEquals(port.log.length, before);
@@ -214,7 +209,7 @@ const processes: Claim = {
           await Promise.all(
             samples.slice(at, at + 5).map(async ([script, args]) => {
               const env = settings(port);
-              const outcome = await runScriptFile(script.name, args, { env });
+              const outcome = await run(script.name, args, { env });
               assertTidy(outcome, `${script.name} ${JSON.stringify(args)}`);
             }),
           );
@@ -258,7 +253,7 @@ const entityFiles: Claim = {
           await Deno.writeTextFile(file, text);
           const args = ["-f", file, "-b", "service", "--dry-run"];
           const script = upsertEntity as unknown as AnyScript;
-          const outcome = await run(script, args);
+          const outcome = await runCase(script, args);
           assertTidy(outcome, text);
           const meant = parse(text.replace(/^\ufeff/, ""));
           if (outcome.code === 0) {
@@ -306,7 +301,7 @@ const manyEntities: Claim = {
             const text = `{"identifier": "a"}\n${lines.join("\n")}\n`;
             const bytes = new TextEncoder().encode(text);
             await Deno.writeFile(input, bytes);
-            const outcome = await run(script, args, settings(port));
+            const outcome = await runCase(script, args, settings(port));
             assertTidy(outcome, text);
             const counts = JSON.parse(outcome.stdout);
             const given = text.split("\n").filter((line) => line.trim() !== "");
@@ -349,7 +344,7 @@ const envFiles: Claim = {
         fc.asyncProperty(fc.array(line), async (lines) => {
           const text = lines.join("\r\n");
           await Deno.writeTextFile(`${folder}/env`, text);
-          const outcome = await run(script, args);
+          const outcome = await runCase(script, args);
           assertTidy(outcome, text);
           assert([0, 2].includes(outcome.code), outcome.stderr);
         }),
@@ -488,7 +483,7 @@ const hostileAnswers: Claim = {
             current = hostile;
             atLogin = login;
             const start = performance.now();
-            const outcome = await run(
+            const outcome = await runCase(
               script as AnyScript,
               [...args, "--retries=1", "--timeout=100ms"],
               variables,
@@ -531,13 +526,13 @@ const roundTrip: Claim = {
             const entity = [`--identifier=${name}`, "--blueprint=service"];
             const property = `--property=version=${text}`;
             const args = [...entity, property];
-            const stored = await run(upsert, args, settings(port));
+            const stored = await runCase(upsert, args, settings(port));
             assertEquals(stored.code, 0, stored.stderr);
-            const { stdout } = await run(get, entity, settings(port));
+            const { stdout } = await runCase(get, entity, settings(port));
             const { identifier, properties } = JSON.parse(stdout);
             assertEquals([identifier, properties], [name, { version: text }]);
             const path = "--select=properties.version";
-            const value = await run(get, [...entity, path], settings(port));
+            const value = await runCase(get, [...entity, path], settings(port));
             assertEquals(value.stdout, `${text}\n`);
           },
         ),

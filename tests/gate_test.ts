@@ -14,17 +14,15 @@ import {
 } from "../lib/errors.ts";
 import { type Clock, waitFor } from "../lib/wait.ts";
 import { checkExpectations, parseExpectation } from "../scripts/get_entity.ts";
+import { CIRCLECI } from "./support/calls.ts";
 import {
   assertWrongCalls,
-  CIRCLECI,
   CREDENTIALS,
   deadUrl,
-  FOLDER,
-  rightsOf,
-  runScriptFile,
   type TestPort,
   withPort,
-} from "./support.ts";
+} from "./support/port.ts";
+import { FOLDER, permissionsOf, run } from "./support/run.ts";
 
 const ENTITY = {
   identifier: "checkout",
@@ -213,7 +211,7 @@ Deno.test("get_entity --expect ends with exit code 7 and a line for each", async
     await store({ env, ...port }, { locked_in_prod: true, version: "1" });
     const lock = ["--expect", "properties.locked_in_prod!=true"];
     const version = ["--expect", 'properties.version="2"'];
-    const { code, stdout, stderr } = await runScriptFile(
+    const { code, stdout, stderr } = await run(
       "get_entity",
       [...CHECKOUT, ...lock, ...version, "--soft-fail"],
       { env },
@@ -227,7 +225,7 @@ Deno.test("get_entity --expect ends with exit code 7 and a line for each", async
         "is true, expected anything but true (and 1 more); change it in Port, " +
         "then run again\n",
     );
-    const missing = await runScriptFile(
+    const missing = await run(
       "get_entity",
       ["-b", "service", "-i", "other", ...lock],
       { env },
@@ -240,11 +238,11 @@ Deno.test("get_entity --expect ends with exit code 7 and a line for each", async
 Deno.test("get_entity --wait opens no gate because Port is down or slow", async () => {
   const args = [...CHECKOUT, "--wait=1s", "--retries=0", "--soft-fail"];
   const env = { ...CREDENTIALS, API_URL: await deadUrl() };
-  const down = await runScriptFile("get_entity", args, { env });
+  const down = await run("get_entity", args, { env });
   assertEquals(down.code, 7);
   assertMatch(down.stderr, /no connection.*\(waited 1 s\)\n$/);
   await withPort({ latency: 60_000 }, async (port) => {
-    const slow = await runScriptFile("get_entity", args, { env: port.env });
+    const slow = await run("get_entity", args, { env: port.env });
     assertEquals(slow.code, 7);
     assertMatch(slow.stderr, /no answer within \d\.\d s/);
   });
@@ -253,7 +251,7 @@ Deno.test("get_entity --wait opens no gate because Port is down or slow", async 
 Deno.test("get_entity --wait goes on when what is expected comes", async () => {
   await withPort({}, async (port) => {
     await port.call("GET", "/blueprints");
-    const run = runScriptFile("get_entity", [
+    const running = run("get_entity", [
       ...CHECKOUT,
       "--expect",
       "properties.version=1.4.2",
@@ -264,7 +262,7 @@ Deno.test("get_entity --wait goes on when what is expected comes", async () => {
     ], { env: port.env });
     await port.logged(" 404 ");
     await store(port, { version: "1.4.2" });
-    const { code, stdout, stderr } = await run;
+    const { code, stdout, stderr } = await running;
     assertEquals([code, stdout], [0, "1.4.2\n"], stderr);
     assertMatch(stderr, /^Waiting: Cannot get entity [^\n]*again in 2 s\n$/);
   });
@@ -275,7 +273,7 @@ Deno.test("get_entity --wait ends at once with exit code 130 on Ctrl-C", async (
     const child = new Deno.Command(Deno.execPath(), {
       args: [
         "run",
-        ...await rightsOf("get_entity", port.url),
+        ...await permissionsOf("get_entity", port.url),
         "get_entity.ts",
         ...CHECKOUT,
         "--wait",
@@ -297,13 +295,13 @@ Deno.test("get_entity and upsert_entity set variables for later steps", async ()
   try {
     await withPort({}, async (port) => {
       const env = { ...port.env, ...CIRCLECI, BASH_ENV: bashEnv };
-      const upsert = await runScriptFile("upsert_entity", [
+      const upsert = await run("upsert_entity", [
         ...CHECKOUT,
         "--property=version=it's 2",
         "--set-env=ID=identifier",
       ], { env });
       assertEquals(upsert.code, 0, upsert.stderr);
-      const get = await runScriptFile("get_entity", [
+      const get = await run("get_entity", [
         ...CHECKOUT,
         "--set-env=VERSION=properties.version",
         "--set-env=ALL=properties",
@@ -314,13 +312,13 @@ Deno.test("get_entity and upsert_entity set variables for later steps", async ()
         "\nexport ID='checkout'\n\nexport VERSION='it'\\''s 2'\n" +
           `export ALL='{"version":"it'\\''s 2"}'\n`,
       );
-      const gone = await runScriptFile("get_entity", [
+      const gone = await run("get_entity", [
         ...CHECKOUT,
         "--set-env=TITLE=title",
       ], { env });
       assertEquals([gone.code, gone.stdout], [4, ""]);
       const before = await Deno.readTextFile(bashEnv);
-      const unselected = await runScriptFile("get_entity", [
+      const unselected = await run("get_entity", [
         ...CHECKOUT,
         "--set-env=ID=identifier",
         "--select=title",
@@ -348,14 +346,14 @@ Deno.test("get_entity and upsert_entity refuse gates and variables that cannot b
 
 Deno.test("--set-env asks for its right before anything is sent", async () => {
   await withPort({}, async (port) => {
-    const { code, stderr } = await runScriptFile(
+    const { code, stderr } = await run(
       "upsert_entity",
       [...CHECKOUT, "--set-env", "ID=identifier"],
       { env: { ...port.env, BASH_ENV: "/var/elsewhere" } },
     );
     assertEquals(code, 2);
     assertStringIncludes(stderr, '--allow-write="$BASH_ENV"');
-    const gone = await runScriptFile(
+    const gone = await run(
       "upsert_entity",
       [...CHECKOUT, "--set-env", "ID=identifier"],
       { env: { ...port.env, BASH_ENV: "/tmp/no/such/folder/env" } },

@@ -7,11 +7,11 @@ import {
   assertWrongCalls,
   CREDENTIALS,
   deadUrl,
-  runScriptFile,
   type TestPort,
   withPort,
   type WrongCall,
-} from "./support.ts";
+} from "./support/port.ts";
+import { run } from "./support/run.ts";
 
 const CHECKOUT = {
   identifier: "checkout",
@@ -34,7 +34,7 @@ async function withCheckout(test: (port: TestPort) => Promise<void>) {
 
 /** Reads `checkout` with these flags on top. */
 async function get(port: TestPort, ...args: string[]) {
-  return await runScriptFile("get_entity", [
+  return await run("get_entity", [
     "-b",
     "service",
     "-i",
@@ -147,7 +147,7 @@ Deno.test("get_entity reads identifiers with / and Cyrillic letters", async () =
       await port.call("POST", "/blueprints/service/entities?upsert=true", {
         identifier,
       });
-      const { code, stdout } = await runScriptFile("get_entity", [
+      const { code, stdout } = await run("get_entity", [
         "-b",
         "service",
         "-i",
@@ -166,14 +166,14 @@ Deno.test("get_entity tells each refusal of Port with its exit code and message"
       missing.stderr,
       'Entity with identifier "checkout" does not exist in the blueprint "service"',
     );
-    const blueprint = await runScriptFile("get_entity", [
+    const blueprint = await run("get_entity", [
       "-b",
       "nope",
       "-i",
       "x",
     ], { env: port.env });
     assertEquals(blueprint.code, 4);
-    const login = await runScriptFile("get_entity", [
+    const login = await run("get_entity", [
       "-b",
       "service",
       "-i",
@@ -182,7 +182,7 @@ Deno.test("get_entity tells each refusal of Port with its exit code and message"
       env: { ...port.env, PORT_CLIENT_SECRET: "wrong" },
     });
     assertEquals(login.code, 3);
-    const network = await runScriptFile("get_entity", [
+    const network = await run("get_entity", [
       "-b",
       "service",
       "-i",
@@ -222,7 +222,7 @@ Deno.test("get_entity tells a rejected request with exit code 5", async () => {
       ...CREDENTIALS,
       API_URL: `http://127.0.0.1:${server.addr.port}`,
     };
-    const { code, stderr } = await runScriptFile("get_entity", [
+    const { code, stderr } = await run("get_entity", [
       "-b",
       "service",
       "-i",

@@ -5,7 +5,7 @@ import {
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
 import type { Failure, LocalPortOptions } from "../scripts/local_port.ts";
-import { CREDENTIALS, type TestPort, withPort } from "./support.ts";
+import { CREDENTIALS, type TestPort, withPort } from "./support/port.ts";
 
 type Body = Record<string, unknown>;
 

@@ -9,13 +9,11 @@ import {
 import { startLocalPort } from "../scripts/local_port.ts";
 import {
   CREDENTIALS,
-  rightsOf,
-  ROOT,
-  runScriptFile,
   SECRET,
   type TestPort,
   withPort,
-} from "./support.ts";
+} from "./support/port.ts";
+import { permissionsOf, ROOT, run } from "./support/run.ts";
 
 type Body = Record<string, unknown>;
 
@@ -645,7 +643,7 @@ async function withScript(
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
-      ...await rightsOf("local_port"),
+      ...await permissionsOf("local_port"),
       "scripts/local_port.ts",
       ...args,
     ],
@@ -683,7 +681,7 @@ Deno.test("local_port runs as a script with the rights of its first line", async
       `--data=${folder}/port.json`,
     ];
     const { code, output } = await withScript(flags, async (url) => {
-      const { code, stderr } = await runScriptFile(
+      const { code, stderr } = await run(
         "upsert_entity",
         ["-b", "service", "-i", "a", "--verbose"],
         { env: { ...CREDENTIALS, API_URL: url } },
@@ -702,7 +700,7 @@ Deno.test("local_port runs as a script with the rights of its first line", async
 });
 
 Deno.test("local_port --help shows every flag", async () => {
-  const { code, stdout } = await runScriptFile("local_port", ["--help"]);
+  const { code, stdout } = await run("local_port", ["--help"]);
   assertEquals(code, 0);
   const flags = "port blueprints data latency fail-rate rate-limit " +
     "token-lifetime seed help";
@@ -740,7 +738,7 @@ Deno.test("local_port answers a wrong command line with one line and exit code 2
     ]];
     await Promise.all(all.map(async ([flag = "", says = ""]) => {
       const args = flag.split(" ");
-      const { code, stderr } = await runScriptFile("local_port", args);
+      const { code, stderr } = await run("local_port", args);
       assertEquals(code, 2, flag);
       assertMatch(stderr, /^error: [^\n]*\n$/);
       assertStringIncludes(stderr, says);

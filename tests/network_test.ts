@@ -7,13 +7,11 @@ import {
 import selfsigned from "npm:selfsigned@2.4.1";
 import {
   CREDENTIALS,
-  FOLDER,
-  rightsOf,
-  runProcess,
   SECRET,
   type TestPort,
   withPort,
-} from "./support.ts";
+} from "./support/port.ts";
+import { FOLDER, permissionsOf, runProcess } from "./support/run.ts";
 
 /** A name that no DNS knows, and the certificate is for. */
 const HOST = "port.test";
@@ -37,7 +35,7 @@ const { private: key, cert } = selfsigned.generate(
 
 /** Reads an entity of the Port at a URL, with the right to reach that host. */
 async function get(apiUrl: string, env: Record<string, string> = {}) {
-  const rights = await rightsOf("get_entity", apiUrl);
+  const rights = await permissionsOf("get_entity", apiUrl);
   return await runProcess(
     Deno.execPath(),
     [
@@ -258,7 +256,7 @@ Deno.test("a redirect to another host is not followed, with or without token", a
       const from = `http://127.0.0.1:${port}`;
       // The run has the right to reach both.
       const { host } = new URL(elsewhere.url);
-      const rights = await rightsOf("get_entity", from);
+      const rights = await permissionsOf("get_entity", from);
       const result = await runProcess(Deno.execPath(), [
         ...["run", ...rights, `--allow-net=${host},127.0.0.1:${port}`],
         ...["get_entity.ts", "-bservice", "-ia", "--retries=0"],
@@ -364,7 +362,7 @@ Deno.test("an answer of 1 GiB is not read to its end", async () => {
     const url = `http://127.0.0.1:${port}`;
     const child = new Deno.Command(Deno.execPath(), {
       args: [
-        ...["run", ...await rightsOf("get_entity", url), "get_entity.ts"],
+        ...["run", ...await permissionsOf("get_entity", url), "get_entity.ts"],
         ...["-bservice", "-ia", "--retries=0"],
       ],
       cwd: FOLDER,

@@ -4,8 +4,10 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
-import { type Config, parseConfig, runJob } from "./pipeline.ts";
-import { CIRCLECI, ROOT, type TestPort, withPort } from "./support.ts";
+import { type Config, parseConfig, runJob } from "./support/pipeline.ts";
+import { CIRCLECI } from "./support/calls.ts";
+import { type TestPort, withPort } from "./support/port.ts";
+import { ROOT } from "./support/run.ts";
 
 const CONFIG = parseConfig(
   await Deno.readTextFile(new URL(".circleci/config.yml", ROOT)),

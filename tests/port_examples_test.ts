@@ -1,5 +1,8 @@
 import { assert, assertEquals } from "jsr:@std/assert@1.0.19";
-import { CIRCLECI, ROOT, runInShell, withPort } from "./support.ts";
+import { CIRCLECI } from "./support/calls.ts";
+import { withPort } from "./support/port.ts";
+import { ROOT } from "./support/run.ts";
+import { runInShell } from "./support/shell.ts";
 
 Deno.test("Port's examples, as README has them, leave in Port what they say", async () => {
   const readme = await Deno.readTextFile(new URL("README.md", ROOT));

@@ -14,16 +14,11 @@ import { getEntity } from "../scripts/get_entity.ts";
 import { reportCiJob } from "../scripts/report_ci_job.ts";
 import { upsertBlueprint } from "../scripts/upsert_blueprint.ts";
 import { upsertEntity } from "../scripts/upsert_entity.ts";
-import { type Config, parseConfig, runJob } from "./pipeline.ts";
-import {
-  CIRCLECI,
-  rightsOf,
-  ROOT,
-  runInShell,
-  runScriptFile,
-  type TestPort,
-  withPort,
-} from "./support.ts";
+import { type Config, parseConfig, runJob } from "./support/pipeline.ts";
+import { CIRCLECI } from "./support/calls.ts";
+import { type TestPort, withPort } from "./support/port.ts";
+import { permissionsOf, ROOT, run } from "./support/run.ts";
+import { runInShell } from "./support/shell.ts";
 
 const README = await Deno.readTextFile(new URL("README.md", ROOT));
 
@@ -96,7 +91,7 @@ Deno.test("README shows the variables and exit codes that the code has", () => {
 
 Deno.test("--help of each script shows its option table", async () => {
   for (const script of SCRIPTS) {
-    const { code, stdout } = await runScriptFile(script.name, ["--help"]);
+    const { code, stdout } = await run(script.name, ["--help"]);
     assertEquals(code, 0);
     const lines = stdout.split("\n").map((line) =>
       line.trim().replace(/ {2,}/, "\t")
@@ -216,7 +211,7 @@ Deno.test("README, .ci/run and the pipeline name one version of Deno", async () 
 });
 
 Deno.test("the job and README give the rights of the script's first line", async () => {
-  const [env = "", ...rights] = await rightsOf("upsert_entity");
+  const [env = "", ...rights] = await permissionsOf("upsert_entity");
   const network = rights.at(-1) ?? "";
   for (const text of [README, CONFIG]) {
     assertStringIncludes(text, env.replace(",BASH_ENV", ""));

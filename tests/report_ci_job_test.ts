@@ -3,13 +3,9 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
-import {
-  assertWrongCalls,
-  CIRCLECI,
-  runScriptFile,
-  type TestPort,
-  withPort,
-} from "./support.ts";
+import { CIRCLECI } from "./support/calls.ts";
+import { assertWrongCalls, type TestPort, withPort } from "./support/port.ts";
+import { run } from "./support/run.ts";
 
 /** Runs the script in a made-up job of CircleCI. */
 async function report(
@@ -18,7 +14,7 @@ async function report(
   variables: Record<string, string> = {},
 ) {
   const env = { ...port.env, ...CIRCLECI, NO_COLOR: "1", ...variables };
-  return await runScriptFile("report_ci_job", args, { env });
+  return await run("report_ci_job", args, { env });
 }
 
 /** The made-up job as Port holds it. */
@@ -107,7 +103,7 @@ Deno.test("report_ci_job feeds a blueprint of another shape", async () => {
 });
 
 Deno.test("report_ci_job --dry-run prints the request and sends nothing", async () => {
-  const { code, stdout } = await runScriptFile(
+  const { code, stdout } = await run(
     "report_ci_job",
     ["--status", "running", "--dry-run"],
     { env: CIRCLECI },

@@ -4,29 +4,24 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
+import { CALLS, CIRCLECI, ENTITY, prepare } from "./support/calls.ts";
+import { CREDENTIALS, SECRET, withPort } from "./support/port.ts";
 import {
-  CALLS,
-  CIRCLECI,
-  CREDENTIALS,
-  ENTITY,
-  prepare,
-  rightsOf,
+  permissionsOf,
   ROOT,
+  run,
   runProcess,
-  runScriptFile,
-  SECRET,
   withFolder,
-  withPort,
-} from "./support.ts";
+} from "./support/run.ts";
 
 /** Runs the call of a script, as in CircleCI. */
-async function run(
+async function runCall(
   name: string,
   env: Record<string, string>,
   ...flags: string[]
 ) {
   const { args = [], stdin } = CALLS[name] ?? {};
-  return await runScriptFile(name, [...args, ...flags], {
+  return await run(name, [...args, ...flags], {
     env: {
       ...CREDENTIALS,
       ...CIRCLECI,
@@ -73,7 +68,7 @@ Deno.test("secret and token appear in no output, even at --verbose", async () =>
     try {
       const API_URL = `http://127.0.0.1:${server.addr.port}`;
       for (const name of Object.keys(CALLS)) {
-        const { code, stdout, stderr } = await run(
+        const { code, stdout, stderr } = await runCall(
           name,
           { API_URL },
           "--verbose",
@@ -96,7 +91,7 @@ Deno.test("a working call at --verbose tells of each request and of no secret", 
     await withPort({}, async (port) => {
       const PORT_RUN_ID = await prepare(port);
       const env = { ...port.env, PORT_RUN_ID };
-      const { code, stdout, stderr } = await run(name, env, "--verbose");
+      const { code, stdout, stderr } = await runCall(name, env, "--verbose");
       assertEquals(code, 0, stderr);
       assertStringIncludes(
         stderr,
@@ -113,7 +108,7 @@ Deno.test("a working call at --verbose tells of each request and of no secret", 
 Deno.test("an API URL with a password is refused and not shown", async () => {
   const API_URL = "https://user:made-up-password@api.port.io";
   for (const name of Object.keys(CALLS)) {
-    const { code, stderr } = await run(name, { API_URL });
+    const { code, stderr } = await runCall(name, { API_URL });
     assertEquals(code, 2);
     assertEquals(stderr.includes("made-up-password"), false);
   }
@@ -142,7 +137,7 @@ Deno.test("each script's first line holds no more rights than it needs", async (
     const expected = [...rights[name] ?? [], hosts].map((right) =>
       `--allow-${right}`
     );
-    assertEquals(await rightsOf(name), expected, name);
+    assertEquals(await permissionsOf(name), expected, name);
   }
 });
 
@@ -252,7 +247,7 @@ Deno.test("each right is needed: without it, one line names it", async () => {
       };
       for (const need of NEEDS) {
         const what = `${need.script} ${need.args.join(" ")}: ${need.right}`;
-        const rights = await rightsOf(need.script, port.url);
+        const rights = await permissionsOf(need.script, port.url);
         const fewer = without(rights, need.right);
         assert(fewer.join() !== rights.join(), what);
         // One that deletes works once only, and so goes last.
@@ -274,7 +269,7 @@ Deno.test("without the right to a host, one line names it", async () => {
     const { host } = new URL(port.url);
     for (const name of Object.keys(CALLS)) {
       const { args = [], stdin } = CALLS[name] ?? {};
-      const rights = without(await rightsOf(name, port.url), "net");
+      const rights = without(await permissionsOf(name, port.url), "net");
       const { code, stderr } = await runProcess(
         Deno.execPath(),
         ["run", "--no-prompt", ...rights, `${name}.ts`, ...args],
@@ -292,7 +287,7 @@ Deno.test("without the right to a host, one line names it", async () => {
 Deno.test("without the rights to what CircleCI says, a failure lacks its link", async () => {
   const args = ["-b=service", "-i=none"];
   await withPort({}, async ({ url, env }) => {
-    const rights = await rightsOf("get_entity", url);
+    const rights = await permissionsOf("get_entity", url);
     const call = async (rights: string[]) =>
       (await runProcess(
         Deno.execPath(),
@@ -312,10 +307,10 @@ Deno.test("without credentials, as in a pull request from a fork, --soft-fail go
   await withPort({}, async ({ env, log }) => {
     for (const name of Object.keys(CALLS)) {
       const none = { ...env, PORT_CLIENT_ID: "", PORT_CLIENT_SECRET: "" };
-      const hard = await run(name, none);
+      const hard = await runCall(name, none);
       assertEquals(hard.code, 3, hard.stderr);
       assertStringIncludes(hard.stderr, "a pull request from a fork");
-      const soft = await run(name, none, "--soft-fail");
+      const soft = await runCall(name, none, "--soft-fail");
       assertEquals(soft.code, 0, soft.stderr);
       assertMatch(
         soft.stderr,
@@ -336,11 +331,11 @@ Deno.test(".env is read where it is and may be, and never wins over the environm
       await Deno.writeTextFile(`${folder}/.env`, `# Port\n${lines.join("")}`);
       for (const name of ["upsert_entity", "get_entity"]) {
         const options = { env: { API_URL: port.url }, cwd: folder };
-        const { code, stderr } = await runScriptFile(name, ENTITY, options);
+        const { code, stderr } = await run(name, ENTITY, options);
         assertEquals(code, 0, stderr);
         const wrong = { API_URL: port.url, PORT_CLIENT_SECRET: "wrong" };
         assertEquals(
-          (await runScriptFile(name, ENTITY, { ...options, env: wrong })).code,
+          (await run(name, ENTITY, { ...options, env: wrong })).code,
           3,
         );
       }

@@ -7,12 +7,10 @@ import {
   assertWrongCalls,
   CREDENTIALS,
   deadUrl,
-  type Result,
-  runScriptFile,
   type TestPort,
-  withFolder,
   withPort,
-} from "./support.ts";
+} from "./support/port.ts";
+import { type Result, run, withFolder } from "./support/run.ts";
 
 const SERVICES = [
   {
@@ -52,7 +50,7 @@ async function withServices(test: (port: TestPort) => Promise<void>) {
 }
 
 async function search(port: TestPort, ...args: string[]): Promise<Result> {
-  return await runScriptFile("search_entities", args, { env: port.env });
+  return await run("search_entities", args, { env: port.env });
 }
 
 /** The lines that a search must print, with nothing on standard error. */
@@ -146,7 +144,7 @@ Deno.test("search_entities --query takes JSON, a file or standard input", async 
       assertEquals(await found(port, ...inBlueprint, text), services);
       const all = await found(port, ...args, `@${folder}/query.json`);
       assertEquals(all.sort(), ["cart", "cart-1", "checkout"]);
-      const piped = await runScriptFile(
+      const piped = await run(
         "search_entities",
         [...inBlueprint, "@-"],
         { env: port.env, stdin: text },
@@ -330,7 +328,7 @@ Deno.test("search_entities tells each refusal of Port with its exit code and mes
       args: string[],
       env: Record<string, string> = {},
     ) => {
-      const result = await runScriptFile("search_entities", args, {
+      const result = await run("search_entities", args, {
         env: { ...port.env, ...env },
       });
       assertEquals([result.code, result.stdout], [code, ""], result.stderr);
@@ -354,7 +352,7 @@ Deno.test("search_entities tells each refusal of Port with its exit code and mes
 });
 
 Deno.test("search_entities without credentials ends with exit code 3", async () => {
-  const { code, stdout, stderr } = await runScriptFile("search_entities", [
+  const { code, stdout, stderr } = await run("search_entities", [
     "-b=service",
   ]);
   assertEquals([code, stdout], [3, ""]);
@@ -376,7 +374,7 @@ Deno.test("search_entities --soft-fail turns Port's refusal into a warning", asy
 Deno.test("search_entities takes the flags that every script has", async () => {
   await withServices(async ({ url, env }) => {
     const args = ["-b", "service", "--count", "--timeout=1m", "--retries=0"];
-    const verbose = await runScriptFile(
+    const verbose = await run(
       "search_entities",
       [...args, "--api-url", `${url}/v1/`, "--verbose"],
       {
@@ -388,7 +386,7 @@ Deno.test("search_entities takes the flags that every script has", async () => {
       verbose.stderr,
       /^POST \/v1\/auth\/access_token: .*\nPOST \S+\/entities\/search: Port answered 200 \(attempt 1, \d+ ms\)\n$/,
     );
-    const quiet = await runScriptFile(
+    const quiet = await run(
       "search_entities",
       [...args, "--quiet"],
       { env },

@@ -1,10 +1,6 @@
 import { assertEquals, assertStringIncludes } from "jsr:@std/assert@1.0.19";
-import {
-  assertWrongCalls,
-  runScriptFile,
-  type TestPort,
-  withPort,
-} from "./support.ts";
+import { assertWrongCalls, type TestPort, withPort } from "./support/port.ts";
+import { run } from "./support/run.ts";
 
 type Members = Record<string, unknown>;
 
@@ -22,7 +18,7 @@ function blueprint(
 
 /** Gives blueprints to the script by standard input. */
 async function upsert(port: TestPort, input: unknown, ...flags: string[]) {
-  return await runScriptFile("upsert_blueprint", ["-", ...flags], {
+  return await run("upsert_blueprint", ["-", ...flags], {
     env: port.env,
     stdin: JSON.stringify(input),
   });
@@ -120,7 +116,7 @@ Deno.test("upsert_blueprint merges: the user's own properties stay", async () =>
 
 Deno.test("upsert_blueprint sends nothing when nothing would change", async () => {
   await withPort({}, async (port) => {
-    const { stderr } = await runScriptFile("upsert_blueprint", [
+    const { stderr } = await run("upsert_blueprint", [
       "blueprints/ci_job.json",
       "blueprints/image.json",
     ], { env: port.env });
@@ -161,7 +157,7 @@ Deno.test("upsert_blueprint tells each refusal of Port with its exit code", asyn
     );
     assertEquals(target.code, 4);
     assertStringIncludes(target.stderr, '"nowhere" does not exist');
-    const login = await runScriptFile("upsert_blueprint", ["-"], {
+    const login = await run("upsert_blueprint", ["-"], {
       env: { ...port.env, PORT_CLIENT_SECRET: "wrong" },
       stdin: JSON.stringify(blueprint("region")),
     });

@@ -6,16 +6,15 @@ import {
 import {
   assertWrongCalls,
   deadUrl,
-  runScriptFile,
   type TestPort,
-  withFolder,
   withPort,
   type WrongCall,
-} from "./support.ts";
+} from "./support/port.ts";
+import { run, withFolder } from "./support/run.ts";
 
 /** Runs the script against a local Port. */
 async function upsert(port: TestPort, args: string[], stdin?: string) {
-  return await runScriptFile("upsert_entity", args, {
+  return await run("upsert_entity", args, {
     env: port.env,
     ...(stdin !== undefined && { stdin }),
   });
@@ -293,7 +292,7 @@ Deno.test("upsert_entity --dry-run prints the request and needs neither network 
     "--replace",
     "--dry-run",
   ];
-  const { code, stdout, stderr } = await runScriptFile("upsert_entity", args);
+  const { code, stdout, stderr } = await run("upsert_entity", args);
   assertEquals([code, stderr], [0, ""]);
   assertEquals(JSON.parse(stdout), {
     method: "POST",
@@ -414,7 +413,7 @@ Deno.test("upsert_entity refuses a body over 1 MiB before anything is sent", asy
 Deno.test("upsert_entity tells each refusal of Port with its exit code", async () => {
   await withPort({}, async (port) => {
     const call = async (args: string[], env: Record<string, string> = {}) => {
-      const { code, stdout, stderr } = await runScriptFile(
+      const { code, stdout, stderr } = await run(
         "upsert_entity",
         args,
         { env: { ...port.env, ...env } },
@@ -453,7 +452,7 @@ Deno.test("upsert_entity tells each refusal of Port with its exit code", async (
 });
 
 Deno.test("upsert_entity without credentials says which are missing", async () => {
-  const { code, stderr } = await runScriptFile("upsert_entity", [
+  const { code, stderr } = await run("upsert_entity", [
     "-b",
     "service",
     "-i",
@@ -461,7 +460,7 @@ Deno.test("upsert_entity without credentials says which are missing", async () =
   ]);
   assertEquals(code, 3);
   assertStringIncludes(stderr, "PORT_CLIENT_ID and PORT_CLIENT_SECRET not set");
-  const fork = await runScriptFile("upsert_entity", [
+  const fork = await run("upsert_entity", [
     "-b=service",
     "-i=x",
     "--soft-fail",
@@ -493,18 +492,18 @@ Deno.test("upsert_entity takes the flags that every script has", async () => {
   await withPort({}, async ({ url, env }) => {
     const entity = ["-b", "service", "-i", "x"];
     const limits = ["--timeout", "1m", "--retries", "0", "--quiet"];
-    const { code, stderr } = await runScriptFile(
+    const { code, stderr } = await run(
       "upsert_entity",
       [...entity, "--api-url", `${url}/v1/`, ...limits],
       { env: { ...env, API_URL: url, PORT_API_URL: "https://nowhere.test" } },
     );
     assertEquals([code, stderr], [0, ""]);
     const us = [...entity, "--region", "us", "--dry-run"];
-    const { stdout } = await runScriptFile("upsert_entity", us, { env });
+    const { stdout } = await run("upsert_entity", us, { env });
     assertStringIncludes(stdout, '"url": "https://api.us.port.io/v1/');
     await withFile("PORT_REGION=us\n", async (path) => {
       const settings = [...entity, "--env-file", path, "--dry-run"];
-      const { stdout } = await runScriptFile("upsert_entity", settings);
+      const { stdout } = await run("upsert_entity", settings);
       assertStringIncludes(stdout, '"url": "https://api.us.port.io/v1/');
     });
   });

@@ -6,7 +6,9 @@
  * @module
  */
 import { parse } from "npm:yaml@2.9.1";
-import { CIRCLECI, type TestPort, withShell } from "./support.ts";
+import { CIRCLECI } from "./calls.ts";
+import { type TestPort } from "./port.ts";
+import { withShell } from "./shell.ts";
 
 /** Anything that YAML can hold. */
 type Value = string | number | boolean | null | Value[] | Config;

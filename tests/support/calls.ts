@@ -1,0 +1,57 @@
+/**
+ * A working call of each script.
+ *
+ * @module
+ */
+import type { TestPort } from "./port.ts";
+
+/** What CircleCI sets for every job; made up. */
+export const CIRCLECI = {
+  CIRCLECI: "true",
+  CIRCLE_BRANCH: "main",
+  CIRCLE_BUILD_NUM: "42",
+  CIRCLE_BUILD_URL: "https://circleci.com/gh/acme/shop/42",
+  CIRCLE_JOB: "build",
+  CIRCLE_NODE_INDEX: "0",
+  CIRCLE_NODE_TOTAL: "1",
+  CIRCLE_REPOSITORY_URL: "git@github.com:acme/shop.git",
+  CIRCLE_SHA1: "d6cd1e2bd19e03a81132a23b2025920577f84e37",
+  CIRCLE_USERNAME: "octocat",
+  CIRCLE_WORKFLOW_ID: "7e3c5c2e-0000-4000-8000-000000000001",
+  CIRCLE_WORKFLOW_JOB_ID: "7e3c5c2e-0000-4000-8000-000000000002",
+};
+
+/** Flags that name an entity. */
+export const ENTITY = ["-b", "service", "-i", "checkout"];
+
+/** A call of each script that talks to Port, and its standard input. */
+export const CALLS: Record<string, { args: string[]; stdin?: string }> = {
+  upsert_entity: { args: ENTITY },
+  get_entity: { args: ENTITY },
+  report_ci_job: { args: ["--status", "running"] },
+  upsert_blueprint: { args: ["blueprints/image.json"] },
+  bulk_upsert_entities: {
+    args: ["-b", "service", "--concurrency", "1"],
+    stdin: '{"identifier": "checkout"}',
+  },
+  search_entities: { args: ["-b", "service"] },
+  delete_entity: { args: ENTITY },
+  create_action_run: { args: ["-a", "deploy"] },
+  update_action_run: { args: ["--log", "Built"] },
+};
+
+/**
+ * Puts there what {@linkcode CALLS} work on.
+ *
+ * @param port The local Port.
+ * @returns The id of the run that one of them updates, as `PORT_RUN_ID`.
+ */
+export async function prepare(port: TestPort): Promise<string> {
+  await port.call("POST", "/blueprints/service/entities?upsert=true", {
+    identifier: "checkout",
+  });
+  const start = await port.call("POST", "/actions/deploy/runs", {
+    properties: {},
+  });
+  return (await start.json()).run.id;
+}

@@ -1,0 +1,148 @@
+/**
+ * A local Port for one test.
+ *
+ * @module
+ */
+import {
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "jsr:@std/assert@1.0.19";
+import {
+  type LocalPort,
+  type LocalPortOptions,
+  startLocalPort,
+} from "../../scripts/local_port.ts";
+import { type Args, type Result, run, type RunOptions } from "./run.ts";
+
+/** The made-up secret of these tests; it must appear in no output. */
+export const SECRET = "made-up-secret-of-the-tests";
+
+/** The credentials that the local Port of these tests takes. */
+export const CREDENTIALS = {
+  PORT_CLIENT_ID: "made-up-id",
+  PORT_CLIENT_SECRET: SECRET,
+};
+
+/** A local Port for one test, with a client for looking into its catalogue. */
+export interface TestPort extends LocalPort {
+  /** One line for each request that arrived. */
+  log: string[];
+  /** Resolves when a line with this text is logged that was not there before. */
+  logged(text: string): Promise<void>;
+  /** Runs a script against it. */
+  run(name: string, args: Args, options?: RunOptions): Promise<Result>;
+  /** Variables that lead a script to it. */
+  env: Record<string, string>;
+  /** Sends a request past the scripts, logged in. */
+  call(method: string, path: string, body?: unknown): Promise<Response>;
+  /** The entity as the catalogue holds it; `undefined` when it is not there. */
+  entity(blueprint: string, identifier: string): Promise<unknown>;
+}
+
+/**
+ * Starts a local Port, lets a test use it and ends it.
+ *
+ * @param options How it is to behave.
+ * @param test The test.
+ */
+export async function withPort(
+  options: LocalPortOptions,
+  test: (port: TestPort) => Promise<void>,
+): Promise<void> {
+  const log: string[] = [];
+  const waiting: { text: string; resolve: () => void }[] = [];
+  const local = await startLocalPort({
+    clientId: CREDENTIALS.PORT_CLIENT_ID,
+    clientSecret: CREDENTIALS.PORT_CLIENT_SECRET,
+    log: (line) => {
+      log.push(line);
+      for (const { text, resolve } of waiting) {
+        if (line.includes(text)) resolve();
+      }
+    },
+    ...options,
+  });
+  const logged = (text: string) =>
+    new Promise<void>((resolve) => waiting.push({ text, resolve }));
+  try {
+    await test({ ...testPort(local, log), logged });
+  } finally {
+    await local.close();
+  }
+}
+
+function testPort(
+  { url, close }: LocalPort,
+  log: string[],
+): Omit<TestPort, "logged"> {
+  let authorization: string | undefined;
+  const send = async (method: string, path: string, body?: unknown) =>
+    await fetch(`${url}/v1${path}`, {
+      method,
+      headers: {
+        "content-type": "application/json",
+        ...(authorization !== undefined && { authorization }),
+      },
+      body: body === undefined ? null : JSON.stringify(body),
+    });
+  const call = async (method: string, path: string, body?: unknown) => {
+    if (authorization === undefined) {
+      const login = await send("POST", "/auth/access_token", {
+        clientId: CREDENTIALS.PORT_CLIENT_ID,
+        clientSecret: CREDENTIALS.PORT_CLIENT_SECRET,
+      });
+      authorization = `Bearer ${(await login.json()).accessToken}`;
+    }
+    return await send(method, path, body);
+  };
+  const entity = async (blueprint: string, identifier: string) => {
+    const path = `/blueprints/${blueprint}/entities/${
+      encodeURIComponent(identifier)
+    }`;
+    return (await (await call("GET", path)).json()).entity;
+  };
+  const env = { ...CREDENTIALS, API_URL: url };
+  return {
+    url,
+    close,
+    log,
+    env,
+    call,
+    entity,
+    run: (name, args, options) =>
+      run(name, args, { ...options, env: { ...env, ...options?.env } }),
+  };
+}
+
+/** A wrong command line, and what the one line it gets must say. */
+export type WrongCall = [args: Args, message: string];
+
+/**
+ * Fails unless each wrong call ends with exit code 2, one line that says what is
+ * wrong, and no request.
+ *
+ * @param name The script's file name without the ending.
+ * @param calls The wrong calls.
+ */
+export async function assertWrongCalls(
+  name: string,
+  calls: WrongCall[],
+): Promise<void> {
+  await withPort({}, async ({ env, log }) => {
+    await Promise.all(calls.map(async ([args, says]) => {
+      const result = await run(name, args, { env });
+      assertEquals([result.code, result.stdout], [2, ""], result.stderr);
+      assertMatch(result.stderr, /^error: [^\n]*\(see --help\)\n$/);
+      assertStringIncludes(result.stderr, says);
+    }));
+    assertEquals(log, []);
+  });
+}
+
+/** A URL where nothing listens: what listened there has just ended. */
+export async function deadUrl(): Promise<string> {
+  const { url, close } = await startLocalPort();
+  await close();
+  return url;
+}

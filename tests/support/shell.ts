@@ -1,0 +1,88 @@
+/**
+ * Shell commands as a user or CircleCI runs them, in a copy of this repository.
+ *
+ * @module
+ */
+import { type TestPort } from "./port.ts";
+import { type Result, ROOT, runProcess, wayOut } from "./run.ts";
+
+/** Runs shell commands in a shell of their own. */
+export type Shell = (
+  commands: string,
+  env?: Record<string, string>,
+) => Promise<Result>;
+
+/**
+ * Lets a test run shell commands as a user or CircleCI would, in a copy of this
+ * repository. `deno` and `npx` on their path are Deno itself, with one right on
+ * top: to reach the local Port, which stands where the commands expect Port.
+ *
+ * @param port The local Port.
+ * @param test The test.
+ */
+export async function withShell<Outcome>(
+  port: TestPort,
+  test: (shell: Shell) => Promise<Outcome>,
+): Promise<Outcome> {
+  const folder = await Deno.makeTempDir();
+  const repository = `${folder}/repository`;
+  const path = `${folder}/bin:${Deno.env.get("PATH")}`;
+  try {
+    await copyRepository(repository);
+    await writeShims(folder, new URL(port.url).host);
+    return await test(async (commands, env) => {
+      const result = await runProcess(
+        "bash",
+        ["-eo", "pipefail", "-c", commands],
+        {
+          cwd: repository,
+          env: { ...wayOut(), ...port.env, ...env, PATH: path },
+        },
+      );
+      const files = [...Deno.readDirSync(repository)].map(({ name }) => name);
+      if (!files.includes("pwned")) return result;
+      throw new Error("A value was run as a command");
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Runs one lot of shell commands, see {@linkcode withShell}. */
+export async function runInShell(
+  commands: string,
+  port: TestPort,
+  env: Record<string, string> = {},
+): Promise<Result> {
+  return await withShell(port, (shell) => shell(commands, env));
+}
+
+/**
+ * Copies what a user copies, to a new folder.
+ *
+ * @param target The folder.
+ */
+export async function copyRepository(target: string): Promise<void> {
+  const parts = ["scripts", "lib", "deno.json", "deno.lock", "LICENSE"];
+  await Deno.mkdir(target);
+  const sources = parts.map((part) => new URL(part, ROOT).pathname);
+  await runProcess("cp", ["-r", ...sources, target]);
+}
+
+async function writeShims(folder: string, host: string): Promise<void> {
+  await Deno.mkdir(`${folder}/bin`);
+  const deno = `#!/usr/bin/env bash
+args=()
+for arg in "$@"; do
+  case $arg in --allow-net=*) arg+=",${host}" ;; esac
+  args+=("$arg")
+done
+exec "${Deno.execPath()}" "\${args[@]}"
+`;
+  const npx = `#!/usr/bin/env bash
+[[ "$1 $2" = "-y deno@"* ]] && shift 2 && exec deno "$@"
+`;
+  for (const [name, text] of Object.entries({ deno, npx })) {
+    await Deno.writeTextFile(`${folder}/bin/${name}`, text, { mode: 0o755 });
+  }
+}
