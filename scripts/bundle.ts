@@ -11,7 +11,7 @@ import { minify } from "npm:terser@5.50.0";
 const ROOT = new URL("..", import.meta.url);
 
 /** The scripts that are of use only in this repository. */
-const LOCAL = ["bundle", "demo"];
+const LOCAL = ["bundle", "demo", "local_port"];
 
 /** In place of `@std/dotenv`: what is built in to Deno, loaded when needed. */
 const PARSE_ENV = `export async function parse(text) {
@@ -93,7 +93,7 @@ async function gather(name: string): Promise<string> {
       `${folder}/deno.json`,
       config.replace(/"npm:dotenv@[^"]+"/, `"file://${parseEnv}"`),
     );
-    for (const part of ["lib", "scripts", "scripts/blueprints"]) {
+    for (const part of ["lib", "scripts"]) {
       await copyHoisted(part, folder);
     }
     await new Deno.Command(Deno.execPath(), {

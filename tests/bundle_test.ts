@@ -7,7 +7,7 @@ import { withPort } from "./support/port.ts";
 import { run, runProcess, wayOut } from "./support/run.ts";
 import { copyRepository } from "./support/shell.ts";
 
-/** The most that one bundle may be, in bytes; `local_port` aside. */
+/** The most that one bundle may be, in bytes. */
 const LARGEST = 64 * 1024;
 
 /** Lets a test use the bundles, made in a folder of their own. */
@@ -68,11 +68,7 @@ Deno.test("each bundle is small, says its rights and licence, and runs alone", a
     const scripts = Object.keys(CALLS);
     assertEquals(
       new Set(names),
-      new Set([
-        "SHA256SUMS",
-        "local_port.js",
-        ...scripts.map((n) => `${n}.js`),
-      ]),
+      new Set(["SHA256SUMS", ...scripts.map((n) => `${n}.js`)]),
     );
     await Promise.all(scripts.map(async (name) => {
       const file = `${folder}/${name}.js`;
@@ -102,8 +98,6 @@ Deno.test("each bundle is small, says its rights and licence, and runs alone", a
         assertEquals(code, 0, `${name}: ${stderr}`);
       });
     }));
-    const help = await runAlone(`${folder}/local_port.js`, ["--help"], {});
-    assertEquals(help.code, 0, help.stderr);
   });
 });
 
