@@ -3,7 +3,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
-import type { Failure } from "../scripts/local_port.ts";
+import type { Failure } from "../scripts/local_port/failures.ts";
 import {
   assertWrongCalls,
   deadUrl,

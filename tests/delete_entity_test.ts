@@ -3,7 +3,8 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
-import type { Failure, LocalPortOptions } from "../scripts/local_port.ts";
+import type { Failure } from "../scripts/local_port/failures.ts";
+import type { LocalPortOptions } from "../scripts/local_port/server.ts";
 import {
   assertWrongCalls,
   deadUrl,

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "jsr:@std/assert@1.0.19";
-import { FAILURES } from "../scripts/local_port.ts";
+import { FAILURES } from "../scripts/local_port/failures.ts";
 import { type TestPort, withPort } from "./support/port.ts";
 import { run } from "./support/run.ts";
 

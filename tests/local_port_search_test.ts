@@ -4,7 +4,8 @@ import {
   assertNotEquals,
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
-import type { Failure, LocalPortOptions } from "../scripts/local_port.ts";
+import type { Failure } from "../scripts/local_port/failures.ts";
+import type { LocalPortOptions } from "../scripts/local_port/server.ts";
 import { CREDENTIALS, type TestPort, withPort } from "./support/port.ts";
 
 type Body = Record<string, unknown>;

@@ -6,7 +6,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
-import { startLocalPort } from "../scripts/local_port.ts";
+import { startLocalPort } from "../scripts/local_port/server.ts";
 import {
   CREDENTIALS,
   SECRET,

@@ -12,7 +12,7 @@ import {
   type LocalPort,
   type LocalPortOptions,
   startLocalPort,
-} from "../../scripts/local_port.ts";
+} from "../../scripts/local_port/server.ts";
 import { type Args, type Result, run, type RunOptions } from "./run.ts";
 
 /** The made-up secret of these tests; it must appear in no output. */
