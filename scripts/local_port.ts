@@ -9,7 +9,7 @@
  * @module
  */
 import { parseArgs } from "jsr:@std/cli@1.0.30/parse-args";
-import { present } from "./local_port/entities.ts";
+import { omitNullish } from "./local_port/model.ts";
 import type { RateLimit } from "./local_port/rate_limit.ts";
 import { type LocalPortOptions, startLocalPort } from "./local_port/server.ts";
 
@@ -72,7 +72,7 @@ function parseCommandLine(args: string[]): LocalPortOptions | undefined {
     throw new Error(`Cannot use --${name} "${text}": ${FLAGS[name]?.[1]}`);
   };
   const text = (value: string) => value || undefined;
-  return present<unknown>({
+  return omitNullish<unknown>({
     port: read("port", (text) => wholeUpTo(text, 65_535)) ?? 8787,
     blueprints: read("blueprints", text),
     data: read("data", text),
@@ -123,7 +123,7 @@ async function main(): Promise<void> {
   const clientSecret = Deno.env.get("PORT_CLIENT_SECRET");
   const { url, close } = await startLocalPort({
     ...options,
-    ...present({ clientId, clientSecret }),
+    ...omitNullish({ clientId, clientSecret }),
     log: console.log,
   });
   console.log(`Local Port listens on ${url}`);

@@ -1,65 +1,47 @@
 /**
- * Self-service actions: their runs, and what is logged to those.
+ * Port's routes for self-service actions, their runs and the logs of those.
  *
  * @module
  */
-import { type Call, ok, type Reply } from "./call.ts";
-import { present } from "./entities.ts";
-import type { Json } from "./model.ts";
-import { notFound } from "./refusal.ts";
-import {
-  checkEmail,
-  checkLogLimit,
-  checkLogOffset,
-  checkRun,
-  checkRunLog,
-  checkRunPatch,
-  insist,
-} from "./schemas.ts";
+import { type Call, reply, type Routes } from "./call.ts";
+import { HttpError } from "./http_error.ts";
+import { type Json, omitNullish, type Run } from "./model.ts";
+import { closed, makeCheck, OBJECT, TEXT } from "./schemas.ts";
 
-interface Run extends Json {
-  id: string;
-}
+const END_STATUS = { enum: ["SUCCESS", "FAILURE"] };
 
-/** Self-service actions: their runs, and what is logged to those. */
-export class Actions {
-  readonly #actions: string[];
-  readonly #runs = new Map<string, Run>();
-  readonly #logs = new Map<string, Json[]>();
+const checkRun = makeCheck<{ properties: Json; entity?: string }>(
+  closed({ properties: OBJECT }, { entity: TEXT }),
+);
+const checkRunPatch = makeCheck<Json>(closed({}, {
+  status: END_STATUS,
+  statusLabel: TEXT,
+  link: { type: ["string", "array"], items: TEXT },
+  summary: TEXT,
+  message: OBJECT,
+  externalRunId: TEXT,
+}));
+const checkLog = makeCheck<Json>(closed({ message: TEXT }, {
+  terminationStatus: END_STATUS,
+  statusLabel: TEXT,
+}));
+const checkRunAs = makeCheck<{ run_as: string }>(
+  closed({ run_as: { type: "string", format: "email" } }),
+);
+const checkPage = makeCheck<{ limit: number; offset: number }>(closed({
+  limit: { type: "number", minimum: 1, maximum: 50 },
+  offset: { type: "number", minimum: 0 },
+}));
 
-  constructor(actions: string[]) {
-    this.#actions = actions;
-  }
-
-  answer(call: Call): Reply | undefined {
-    const [_, first = "", second = "", third] = call.path;
-    const size = call.path.length;
-    if (size === 3 && first === "runs") return this.#oneRun(call, second);
-    if (size === 4 && first === "runs" && third === "logs") {
-      return this.#runLogs(call, second);
+export const ACTION_RUN_ROUTES: Routes = {
+  "POST actions/:action/runs": ({ body, query, actions, runs }, action) => {
+    if (!actions.includes(action)) {
+      const message = `Action with identifier "${action}" does not exist`;
+      throw new HttpError(404, message);
     }
-    if (size === 3 && second === "runs" && call.method === "POST") {
-      return this.#start(call, first);
-    }
-  }
-
-  #run(id: string): Run {
-    const run = this.#runs.get(id);
-    if (run) return run;
-    throw notFound(`Action run with id "${id}" does not exist`);
-  }
-
-  #start({ body, query }: Call, action: string): Reply {
-    if (!this.#actions.includes(action)) {
-      throw notFound(`Action with identifier "${action}" does not exist`);
-    }
-    insist(checkRun, body, "body");
+    const { properties, entity } = checkRun(body);
     const runAs = query.get("run_as");
-    if (runAs !== null) insist(checkEmail, runAs, "run_as");
-    const { properties, entity } = body as {
-      properties: Json;
-      entity?: string;
-    };
+    if (runAs !== null) checkRunAs({ run_as: runAs });
     const now = new Date().toISOString();
     const run = {
       id: `r_${crypto.randomUUID()}`,
@@ -73,42 +55,37 @@ export class Actions {
       createdAt: now,
       updatedAt: now,
     };
-    this.#runs.set(run.id, run);
-    return ok(202, { run });
-  }
+    runs.set(run.id, { run, logs: [] });
+    return reply(202, { run });
+  },
 
-  #oneRun({ method, body }: Call, id: string): Reply | undefined {
-    const run = this.#run(id);
-    if (method === "GET") return ok(200, { run });
-    if (method !== "PATCH") return undefined;
-    insist(checkRunPatch, body, "body");
-    const { externalRunId: _, message: __, ...change } = body as Json;
-    return ok(200, { run: this.#change(run, change) });
-  }
+  "GET actions/runs/:run": (call, id) =>
+    reply(200, { run: findRun(call, id).run }),
 
-  #change(run: Run, change: Json): Run {
-    const now = new Date().toISOString();
-    const ended = change.status ? { endedAt: now } : {};
-    const changed = { ...run, ...change, ...ended, updatedAt: now };
-    this.#runs.set(run.id, changed);
-    return changed;
-  }
+  "PATCH actions/runs/:run": (call, id) => {
+    const stored = findRun(call, id);
+    const { externalRunId: _, message: __, ...change } = checkRunPatch(
+      call.body,
+    );
+    return reply(200, { run: updateRun(stored, change) });
+  },
 
-  #runLogs({ method, body, query }: Call, id: string): Reply | undefined {
-    const run = this.#run(id);
-    const logs = this.#logs.get(id) ?? [];
-    if (method === "GET") {
-      const offset = Number(query.get("offset") ?? 0);
-      const limit = Number(query.get("limit") ?? 50);
-      insist(checkLogLimit, limit, "limit");
-      insist(checkLogOffset, offset, "offset");
-      return ok(200, { runLogs: logs.slice(offset, offset + limit) });
-    }
-    if (method !== "POST") return undefined;
-    insist(checkRunLog, body, "body");
-    const { message, terminationStatus, statusLabel } = body as Json;
-    const change = present({ status: terminationStatus, statusLabel });
-    if (Object.keys(change).length > 0) this.#change(run, change);
+  "GET actions/runs/:run/logs": (call, id) => {
+    const { logs } = findRun(call, id);
+    const { limit, offset } = checkPage({
+      limit: Number(call.query.get("limit") ?? 50),
+      offset: Number(call.query.get("offset") ?? 0),
+    });
+    return reply(200, { runLogs: logs.slice(offset, offset + limit) });
+  },
+
+  "POST actions/runs/:run/logs": (call, id) => {
+    const stored = findRun(call, id);
+    const { message, terminationStatus: status, statusLabel } = checkLog(
+      call.body,
+    );
+    const change = omitNullish({ status, statusLabel });
+    if (Object.keys(change).length > 0) updateRun(stored, change);
     const runLog = {
       id: `l_${crypto.randomUUID()}`,
       runId: id,
@@ -116,7 +93,20 @@ export class Actions {
       createdBy: "local-port",
       createdAt: new Date().toISOString(),
     };
-    this.#logs.set(id, [...logs, runLog]);
-    return ok(201, { runLog });
-  }
+    stored.logs.push(runLog);
+    return reply(201, { runLog });
+  },
+};
+
+function findRun({ runs }: Call, id: string): Run {
+  const run = runs.get(id);
+  if (run) return run;
+  throw new HttpError(404, `Action run with id "${id}" does not exist`);
+}
+
+function updateRun(stored: Run, change: Json): Json {
+  const now = new Date().toISOString();
+  const ended = change.status ? { endedAt: now } : {};
+  stored.run = { ...stored.run, ...change, ...ended, updatedAt: now };
+  return stored.run;
 }

@@ -1,25 +1,23 @@
 /**
- * A blueprint as Port's OpenAPI document has it.
+ * Blueprints as Port's OpenAPI document describes them.
  *
  * @module
  */
-import type { Json } from "./model.ts";
-import { ajv, closed, TEXT, TEXTS } from "./schemas.ts";
+import type { Blueprint, Json } from "./model.ts";
+import { BOOLEAN, closed, makeCheck, OBJECT, TEXT, TEXTS } from "./schemas.ts";
 
 const PROPERTY_TYPE = {
   enum: ["string", "number", "boolean", "object", "array"],
 };
-
 const SHORT = { type: "string", maxLength: 100 };
-
 const SPEC = { enum: ["open-api", "embedded-url", "async-api"] };
-
 const FORMATS = [
   ...["date-time", "url", "email", "idn-email", "ipv4", "ipv6", "markdown"],
   ...["yaml", "user", "team", "proto", "labeled-url"],
 ];
+const LABELS = { title: SHORT, description: TEXT, icon: TEXT };
 
-/** Members that bear a name, each of them in this form. */
+/** Members with names of the user's choice, all of one form. */
 function named(form: Json): Json {
   const propertyNames = {
     pattern: "^[A-Za-z0-9@_=\\\\-]+$",
@@ -27,6 +25,50 @@ function named(form: Json): Json {
   };
   return { type: "object", propertyNames, additionalProperties: form };
 }
+
+const PROPERTY = {
+  type: "object",
+  properties: {
+    ...LABELS,
+    type: PROPERTY_TYPE,
+    format: { enum: [...FORMATS, "blueprints", "timer"] },
+    spec: SPEC,
+  },
+  required: ["type"],
+};
+
+const RELATION = closed(
+  { target: TEXT, required: BOOLEAN, many: BOOLEAN },
+  { title: SHORT, description: TEXT, type: TEXT },
+);
+
+const CALCULATION = closed({ calculation: TEXT, type: PROPERTY_TYPE }, {
+  ...LABELS,
+  format: { enum: FORMATS },
+  spec: SPEC,
+  specAuthentication: OBJECT,
+  colorized: BOOLEAN,
+  colors: OBJECT,
+  items: OBJECT,
+});
+
+const MIRROR = closed({
+  path: {
+    type: "string",
+    pattern: "^(?:[A-Za-z0-9@_=\\-$]+\\.)+?(\\w|\\$|@|-)*?[^\\.]+$",
+  },
+}, { title: SHORT });
+
+const AGGREGATION = closed(
+  { title: SHORT, target: TEXT, calculationSpec: OBJECT },
+  {
+    description: TEXT,
+    icon: TEXT,
+    type: { const: "number" },
+    query: OBJECT,
+    pathFilter: { type: "array" },
+  },
+);
 
 const BLUEPRINT = {
   type: "object",
@@ -41,90 +83,24 @@ const BLUEPRINT = {
     icon: TEXT,
     ownership: {
       anyOf: [
-        closed(
-          { type: { const: "Inherited" }, path: TEXT, title: SHORT },
-          "type",
-          "path",
-        ),
-        closed({ type: { const: "Direct" }, title: SHORT }, "type"),
+        closed({ type: { const: "Inherited" }, path: TEXT }, { title: SHORT }),
+        closed({ type: { const: "Direct" } }, { title: SHORT }),
       ],
     },
-    schema: closed({
-      properties: named({
-        type: "object",
-        properties: {
-          title: SHORT,
-          description: TEXT,
-          icon: TEXT,
-          type: PROPERTY_TYPE,
-          format: { enum: [...FORMATS, "blueprints", "timer"] },
-          spec: SPEC,
-        },
-        required: ["type"],
-      }),
-      required: TEXTS,
-    }, "properties"),
-    relations: named(closed(
-      {
-        title: SHORT,
-        target: TEXT,
-        required: { type: "boolean" },
-        many: { type: "boolean" },
-        description: TEXT,
-        type: TEXT,
-      },
-      "target",
-      "required",
-      "many",
-    )),
-    calculationProperties: named(closed(
-      {
-        title: SHORT,
-        description: TEXT,
-        icon: TEXT,
-        calculation: TEXT,
-        type: PROPERTY_TYPE,
-        format: { enum: FORMATS },
-        spec: SPEC,
-        specAuthentication: { type: "object" },
-        colorized: { type: "boolean" },
-        colors: { type: "object" },
-        items: { type: "object" },
-      },
-      "calculation",
-      "type",
-    )),
-    mirrorProperties: named(closed(
-      {
-        title: SHORT,
-        path: {
-          type: "string",
-          pattern: "^(?:[A-Za-z0-9@_=\\-$]+\\.)+?(\\w|\\$|@|-)*?[^\\.]+$",
-        },
-      },
-      "path",
-    )),
-    aggregationProperties: named(closed(
-      {
-        title: SHORT,
-        description: TEXT,
-        icon: TEXT,
-        type: { const: "number" },
-        target: TEXT,
-        calculationSpec: { type: "object" },
-        query: { type: "object" },
-        pathFilter: { type: "array" },
-      },
-      "title",
-      "target",
-      "calculationSpec",
-    )),
+    schema: closed({ properties: named(PROPERTY) }, { required: TEXTS }),
+    relations: named(RELATION),
+    calculationProperties: named(CALCULATION),
+    mirrorProperties: named(MIRROR),
+    aggregationProperties: named(AGGREGATION),
   },
 };
 
-export const checkBlueprintPatch = ajv.compile(BLUEPRINT);
+export const checkBlueprintPatch = makeCheck<Partial<Blueprint>>(
+  BLUEPRINT,
+  "blueprint",
+);
 
-export const checkBlueprint = ajv.compile({
-  ...BLUEPRINT,
-  required: ["identifier", "title", "schema"],
-});
+export const checkBlueprint = makeCheck<Blueprint>(
+  { ...BLUEPRINT, required: ["identifier", "title", "schema"] },
+  "blueprint",
+);

@@ -1,57 +1,62 @@
 /**
- * A request and its answer, as the routes see them.
+ * A request and its reply, as the routes see them.
  *
  * @module
  */
-import type { Json } from "./model.ts";
-import { invalid } from "./refusal.ts";
+import type { Catalogue } from "./catalogue.ts";
+import { HttpError } from "./http_error.ts";
+import type { Login } from "./login.ts";
+import type { Json, Run } from "./model.ts";
 
-/** A request whose body has arrived. */
+/** A request whose body has arrived, and what it acts on. */
 export interface Call {
   method: string;
-  /** The path below `/v1/`, decoded. */
+  /** The segments of the path below `/v1/`, decoded. */
   path: string[];
   query: URLSearchParams;
   authorization: string;
-  /** The parsed body; `undefined` when there is none. */
+  /** The parsed body; `undefined` if there is none. */
   body: unknown;
+  login: Login;
+  catalogue: Catalogue;
+  /** The identifiers of the self-service actions. */
+  actions: string[];
+  runs: Map<string, Run>;
+  /** Throws a simulated failure now and then, for one entity of many. */
+  failSometimes(): void;
 }
 
-/** What a route answers with. */
 export interface Reply {
   status: number;
-  body: Json;
+  /** JSON or, as text, HTML. */
+  body: Json | string;
+  headers?: Record<string, string>;
 }
 
-export function ok(status: number, body: Json): Reply {
+export function reply(status: number, body: Json): Reply {
   return { status, body: { ok: true, ...body } };
 }
 
-/** The query parameters that are true or false, whatever the route. */
-export const SWITCHES = [
-  "allow_partial_results",
-  "attach_identifier_to_title_mirror_properties",
-  "attach_title_to_relation",
-  "create_catalog_page",
-  "create_missing_related_entities",
-  "delete_actions",
-  "delete_dependents",
-  "exclude_calculated_properties",
-  "merge",
-  "upsert",
-  "validation_only",
-];
+export function errorReply({ status, code, message }: HttpError): Reply {
+  return { status, body: { ok: false, error: code, message } };
+}
 
-/** Reads a query parameter that must be true or false. */
-export function flag(
-  query: URLSearchParams,
-  name: string,
-  need: "required" | "optional" = "optional",
-): boolean {
-  const value = query.get(name);
-  if (value === null && need === "optional") return false;
+/**
+ * Handlers by the method and the path below `/v1/`. What stands in place of the
+ * segments with a colon is passed to the handler.
+ */
+export type Routes = Readonly<
+  Record<string, (call: Call, ...segments: string[]) => Reply>
+>;
+
+/** Reads a query parameter that is `true` or `false`. */
+export function readSwitch(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name) ?? "false";
   if (value === "true" || value === "false") return value === "true";
-  throw invalid(
-    `"${name}" ${value === null ? "is required" : "must be boolean"}`,
-  );
+  throw new HttpError(422, `"${name}" must be boolean`);
+}
+
+export function requireSwitch(query: URLSearchParams, name: string): boolean {
+  if (query.has(name)) return readSwitch(query, name);
+  throw new HttpError(422, `"${name}" is required`);
 }

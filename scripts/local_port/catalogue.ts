@@ -3,199 +3,150 @@
  *
  * @module
  */
-import type { ValidateFunction } from "npm:ajv@8.20.0";
 import { checkBlueprint } from "./blueprint_schema.ts";
-import type { Blueprint, Entity, EntityBody, Json } from "./model.ts";
-import { invalid, notFound } from "./refusal.ts";
-import { compileSchema, insist } from "./schemas.ts";
+import { HttpError } from "./http_error.ts";
+import type { Blueprint, Entity, Json, Relation } from "./model.ts";
+import { type Check, makeCheck } from "./schemas.ts";
 
-/** Which relations to follow; all of them by default. */
-interface RelationKind {
-  relation?: string;
-  required?: boolean | undefined;
+/** An entity by the identifiers of its blueprint and itself. */
+type Ref = [blueprint: string, identifier: string];
+
+interface Stored {
+  blueprint: Blueprint;
+  checkProperties: Check<Json>;
+  entities: Map<string, Entity>;
 }
 
-/** Blueprints and entities, and the rules that hold between them. */
 export class Catalogue {
-  readonly #blueprints = new Map<string, Blueprint>();
-  readonly #entities = new Map<string, Map<string, Entity>>();
-  /** What checks the properties of each blueprint's entities. */
-  readonly #checks = new Map<string, ValidateFunction>();
+  readonly #stored = new Map<string, Stored>();
 
   blueprints(): Blueprint[] {
-    return [...this.#blueprints.values()];
-  }
-
-  blueprint(identifier: string): Blueprint {
-    const blueprint = this.#blueprints.get(identifier);
-    if (blueprint) return blueprint;
-    throw notFound(`Blueprint with identifier "${identifier}" does not exist`);
+    return [...this.#stored.values()].map(({ blueprint }) => blueprint);
   }
 
   hasBlueprint(identifier: string): boolean {
-    return this.#blueprints.has(identifier);
+    return this.#stored.has(identifier);
   }
 
-  /** Stores a blueprint with the dates and names that Port adds. */
-  setBlueprint(body: Json): Blueprint {
-    insist(checkBlueprint, body, "blueprint");
-    const { identifier, relations = {} } = body as Blueprint;
-    for (const { target } of Object.values(relations)) {
-      if (target !== identifier) this.blueprint(target);
+  blueprint(identifier: string): Blueprint {
+    return this.#get(identifier).blueprint;
+  }
+
+  #get(blueprint: string): Stored {
+    const stored = this.#stored.get(blueprint);
+    if (stored) return stored;
+    throw new HttpError(
+      404,
+      `Blueprint with identifier "${blueprint}" does not exist`,
+    );
+  }
+
+  /** Stores a valid blueprint; the targets of its relations must exist. */
+  setBlueprint(blueprint: Blueprint): Blueprint {
+    for (const { target } of Object.values(blueprint.relations ?? {})) {
+      if (target !== blueprint.identifier) this.blueprint(target);
     }
-    return this.loadBlueprint({ ...body, updatedAt: new Date().toISOString() });
+    const updatedAt = new Date().toISOString();
+    return this.loadBlueprint({ ...blueprint, updatedAt });
   }
 
-  /** Stores a blueprint as it is; those it is related to may come later. */
-  loadBlueprint(body: Json): Blueprint {
-    insist(checkBlueprint, body, "blueprint");
-    const by = { createdBy: "local-port", updatedBy: "local-port" };
+  /** Stores a blueprint; the targets of its relations may follow later. */
+  loadBlueprint(body: unknown): Blueprint {
     const now = new Date().toISOString();
-    const blueprint = { createdAt: now, updatedAt: now, ...by, ...body };
-    const { identifier, schema } = blueprint as unknown as Blueprint;
-    this.#checks.set(identifier, compileSchema(schema));
-    this.#blueprints.set(identifier, blueprint as unknown as Blueprint);
-    return this.blueprint(identifier);
+    const blueprint = {
+      createdAt: now,
+      updatedAt: now,
+      createdBy: "local-port",
+      updatedBy: "local-port",
+      ...checkBlueprint(body),
+    };
+    const { identifier, schema } = blueprint;
+    this.#stored.set(identifier, {
+      blueprint,
+      checkProperties: makePropertiesCheck(schema),
+      entities: this.#stored.get(identifier)?.entities ?? new Map(),
+    });
+    return blueprint;
   }
 
   deleteBlueprint(identifier: string): void {
-    this.blueprint(identifier);
     if (this.entities(identifier).length > 0) {
-      throw invalid(`Blueprint "${identifier}" still has entities`);
+      throw new HttpError(422, `Blueprint "${identifier}" still has entities`);
     }
-    this.#blueprints.delete(identifier);
+    this.#stored.delete(identifier);
   }
 
   entities(blueprint: string): Entity[] {
-    return [...this.#entities.get(blueprint)?.values() ?? []];
+    return [...this.#get(blueprint).entities.values()];
   }
 
   find(blueprint: string, identifier: string): Entity | undefined {
-    return this.#entities.get(blueprint)?.get(identifier);
+    return this.#get(blueprint).entities.get(identifier);
   }
 
   entity(blueprint: string, identifier: string): Entity {
-    this.blueprint(blueprint);
     const entity = this.find(blueprint, identifier);
     if (entity) return entity;
-    throw notFound(
+    throw new HttpError(
+      404,
       `Entity with identifier "${identifier}" does not exist in the ` +
         `blueprint "${blueprint}"`,
     );
   }
 
   setEntity(blueprint: string, entity: Entity): void {
-    const entities = this.#entities.get(blueprint) ?? new Map();
-    this.#entities.set(blueprint, entities.set(entity.identifier, entity));
+    this.#get(blueprint).entities.set(entity.identifier, entity);
   }
 
-  /** Deletes an entity; those related to it must go too, or it stays. */
-  deleteEntity(blueprint: string, identifier: string, dependents: boolean) {
-    this.entity(blueprint, identifier);
-    if (!dependents) this.insistOnNoDependents(blueprint, identifier);
-    const related = this.#dependents(blueprint, identifier);
-    this.#entities.get(blueprint)?.delete(identifier);
-    for (const [blueprint, { identifier }] of related) {
-      if (this.find(blueprint, identifier)) {
-        this.deleteEntity(blueprint, identifier, true);
-      }
-    }
+  /** Deletes an entity and all entities that are related to it. */
+  deleteEntity(blueprint: string, identifier: string): void {
+    const dependents = this.#dependents(blueprint, identifier);
+    this.#get(blueprint).entities.delete(identifier);
+    for (const dependent of dependents) this.deleteEntity(...dependent);
   }
 
-  insistOnNoDependents(blueprint: string, identifier: string): void {
+  requireNoDependents(blueprint: string, identifier: string): void {
     const { length } = this.#dependents(blueprint, identifier);
     if (length === 0) return;
-    throw invalid(
+    throw new HttpError(
+      422,
       `Entity "${identifier}" of the blueprint "${blueprint}" has ` +
         `${length} dependents`,
     );
   }
 
-  #dependents(target: string, identifier: string): [string, Entity][] {
-    return this.sources([target, identifier], {}).flatMap(([blueprint, id]) => {
-      const entity = this.find(blueprint, id);
-      return entity ? [[blueprint, entity] as [string, Entity]] : [];
+  #dependents(target: string, identifier: string): Ref[] {
+    return [...this.#stored].flatMap(([name, { blueprint, entities }]) => {
+      const relations = Object.entries(blueprint.relations ?? {})
+        .filter(([_, relation]) => relation.target === target);
+      const isDependent = (entity: Entity) =>
+        relations.some(([name]) =>
+          [entity.relations[name]].flat().includes(identifier)
+        );
+      return [...entities.values()].filter(isDependent)
+        .map((entity): Ref => [name, entity.identifier]);
     });
   }
 
-  /** What an entity is related to, by one relation or by all of a kind. */
-  targets([blueprint, identifier]: Ref, kind: RelationKind): Ref[] {
-    const values = this.find(blueprint, identifier)?.relations ?? {};
-    return this.#relations(blueprint, kind).flatMap(([name, { target }]) =>
-      [values[name] ?? []].flat().map((each): Ref => [target, String(each)])
-    );
+  /** Checks an entity, and returns the related entities that are missing. */
+  checkEntity(blueprint: Blueprint, entity: Entity): Ref[] {
+    requireMembers(blueprint, entity);
+    this.#get(blueprint.identifier).checkProperties(entity.properties);
+    return Object.entries(blueprint.relations ?? {})
+      .flatMap(([name, relation]) =>
+        refsOf(name, relation, entity.relations[name])
+      )
+      .filter(([target, identifier]) => !this.find(target, identifier));
   }
 
-  /** What is related to an entity. */
-  sources([target, identifier]: Ref, kind: RelationKind): Ref[] {
-    return this.blueprints().flatMap((blueprint) => {
-      const names = this.#relations(blueprint.identifier, kind)
-        .filter(([_, relation]) => relation.target === target)
-        .map(([name]) => name);
-      return this.entities(blueprint.identifier)
-        .filter(({ relations }) =>
-          names.some((name) => [relations[name]].flat().includes(identifier))
-        )
-        .map((entity): Ref => [blueprint.identifier, entity.identifier]);
-    });
-  }
-
-  #relations(blueprint: string, { relation, required }: RelationKind) {
-    const relations = this.#blueprints.get(blueprint)?.relations ?? {};
-    return Object.entries(relations).filter(([name, each]) =>
-      (relation === undefined || relation === name) &&
-      (required === undefined || required === each.required)
-    );
-  }
-
-  /**
-   * Checks an entity against its blueprint.
-   *
-   * @returns The related entities that are not there yet.
-   */
-  check(blueprint: Blueprint, entity: Entity): [string, string][] {
-    insistOnMembers(blueprint, entity);
-    const check = this.#checks.get(blueprint.identifier);
-    if (check) insist(check, entity.properties, "properties");
-    for (const [name, relation] of Object.entries(blueprint.relations ?? {})) {
-      if (relation.required && entity.relations[name] === undefined) {
-        throw invalid(`Relation "${name}" is required`);
-      }
-    }
-    return Object.entries(entity.relations).flatMap(([name, value]) =>
-      this.#missingTargets(blueprint, name, value)
-    );
-  }
-
-  #missingTargets(blueprint: Blueprint, name: string, value: unknown) {
-    const relations = blueprint.relations ?? {};
-    const relation = Object.hasOwn(relations, name)
-      ? relations[name]
-      : undefined;
-    if (relation === undefined) {
-      throw invalid(
-        `Relation "${name}" does not exist in the blueprint ` +
-          `"${blueprint.identifier}"`,
-      );
-    }
-    if (Array.isArray(value) !== relation.many) {
-      throw invalid(
-        `"relations.${name}" must be ${relation.many ? "array" : "string"}`,
-      );
-    }
-    this.blueprint(relation.target);
-    return [value].flat().map(String)
-      .filter((identifier) => !this.find(relation.target, identifier))
-      .map((identifier): [string, string] => [relation.target, identifier]);
-  }
-
-  /** The whole catalogue as JSON, to be read by {@linkcode Catalogue.load}. */
+  /** The whole catalogue as JSON, for {@linkcode Catalogue.load}. */
   dump(): string {
-    const entities = this.blueprints().map(({ identifier }) => [
+    const blueprints = this.blueprints();
+    const entities = blueprints.map(({ identifier }) => [
       identifier,
       this.entities(identifier),
     ]);
-    return JSON.stringify({ blueprints: this.blueprints(), entities });
+    return JSON.stringify({ blueprints, entities });
   }
 
   load(text: string): void {
@@ -207,21 +158,52 @@ export class Catalogue {
   }
 }
 
-/** An entity by the identifiers of its blueprint and itself. */
-export type Ref = readonly [blueprint: string, identifier: string];
+function makePropertiesCheck(schema: Blueprint["schema"]): Check<Json> {
+  try {
+    return makeCheck({ type: "object", ...schema }, "properties");
+  } catch (error) {
+    throw new HttpError(
+      422,
+      `"schema" ${error instanceof Error ? error.message : error}`,
+    );
+  }
+}
 
-/** Also a member that is to be cleared must be one of the blueprint's. */
-export function insistOnMembers(
-  { identifier, schema, relations: known = {} }: Blueprint,
-  { properties = {}, relations = {} }: EntityBody,
+/** The related entities that a value of a relation names. */
+function refsOf(name: string, relation: Relation, value: unknown): Ref[] {
+  const { target, required, many } = relation;
+  if (value === undefined && required) {
+    throw new HttpError(422, `Relation "${name}" is required`);
+  }
+  if (value !== undefined && Array.isArray(value) !== many) {
+    const type = many ? "array" : "string";
+    throw new HttpError(422, `"relations.${name}" must be ${type}`);
+  }
+  return [value ?? []].flat().map((id): Ref => [target, String(id)]);
+}
+
+/** Throws if the blueprint lacks a property or relation that is named. */
+export function requireMembers(
+  { identifier, schema, relations = {} }: Blueprint,
+  entity: { properties?: Json; relations?: Json },
 ): void {
-  const insistOn = (what: string, given: Json, known: object) => {
+  const require = (kind: string, known: object, given: object = {}) => {
     const name = Object.keys(given).find((name) => !Object.hasOwn(known, name));
     if (name === undefined) return;
-    throw invalid(
-      `${what} "${name}" does not exist in the blueprint "${identifier}"`,
+    throw new HttpError(
+      422,
+      `${kind} "${name}" does not exist in the blueprint "${identifier}"`,
     );
   };
-  insistOn("Property", properties, schema.properties);
-  insistOn("Relation", relations, known);
+  require("Property", schema.properties, entity.properties);
+  require("Relation", relations, entity.relations);
+}
+
+/** Port can rename; what the local Port cannot do, it does not ignore. */
+export function requireSameIdentifier(
+  identifier: string,
+  wanted: string | undefined,
+): void {
+  if (wanted === undefined || wanted === identifier) return;
+  throw new HttpError(422, `The local Port cannot rename "${identifier}"`);
 }

@@ -3,29 +3,74 @@
  *
  * @module
  */
-import type { LocalPortOptions } from "./server.ts";
+import { errorReply, type Reply } from "./call.ts";
+import { HttpError } from "./http_error.ts";
 
-/** What can happen to a request on a bad day. */
-export type Failure =
-  | "rate-limited"
-  | "error"
-  | "bad-gateway"
-  | "unavailable"
-  | "cut-before"
-  | "cut-middle";
-
-/** Bad failures, with an equal chance for each. */
-export const FAILURES: readonly Failure[] = [
+/** How requests can fail; all have the same chance. */
+export const FAILURES = [
   "rate-limited",
   "error",
   "bad-gateway",
   "unavailable",
   "cut-before",
   "cut-middle",
-];
+] as const;
+
+export type Failure = typeof FAILURES[number];
+
+/** What a client gets in place of Port's reply; Port has not acted. */
+export const FAILED: Partial<Record<Failure | "none", Reply>> = {
+  "rate-limited": {
+    ...errorReply(new HttpError(429, "Too many requests")),
+    headers: { "retry-after": "1" },
+  },
+  error: errorReply(new HttpError(500, "Something went wrong")),
+  "bad-gateway": {
+    status: 502,
+    body: "<html>\n<head><title>502 Bad Gateway</title></head>\n</html>\n",
+  },
+  unavailable: errorReply(
+    new HttpError(503, "Service temporarily unavailable"),
+  ),
+};
+
+export interface FailureOptions {
+  /**
+   * The share of requests that fail, from 0 to 1.
+   *
+   * @default {0}
+   */
+  failRate?: number;
+  /** How the first requests fail, in their order; then `failRate` decides. */
+  failures?: (Failure | "none")[];
+  /** Makes the failures of a run repeat. */
+  seed?: number;
+}
+
+export type Failures = ReturnType<typeof makeFailures>;
+
+export function makeFailures(
+  { failRate = 0, failures = [], seed }: FailureOptions,
+) {
+  const planned = [...failures];
+  const random = makeRandom(seed ?? Math.floor(Math.random() * 2 ** 32));
+  const choose = <Value>(values: readonly Value[]): Value =>
+    values[Math.floor(random() * values.length)] as Value;
+  return {
+    /** Decides how the next request fails. */
+    next: (): Failure | "none" =>
+      planned.shift() ?? (random() < failRate ? choose(FAILURES) : "none"),
+
+    /** Throws now and then, for a single entity of many. */
+    failSometimes(): void {
+      if (failRate === 0 || random() >= failRate / 4) return;
+      throw new HttpError(choose([429, 500, 503]), "Something went wrong");
+    },
+  };
+}
 
 /** A random number generator that repeats (mulberry32). */
-export function makeRandom(seed: number): () => number {
+function makeRandom(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6D2B79F5) | 0;
@@ -33,18 +78,4 @@ export function makeRandom(seed: number): () => number {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
-}
-
-/** Decides what each request meets. */
-export function makeFailures(
-  options: LocalPortOptions,
-  random: () => number,
-): () => Failure | "none" {
-  const { failRate = 0 } = options;
-  const planned = [...options.failures ?? []];
-  return () =>
-    planned.shift() ??
-      (random() < failRate
-        ? FAILURES[Math.floor(random() * FAILURES.length)] ?? "error"
-        : "none");
 }

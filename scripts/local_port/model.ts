@@ -6,11 +6,7 @@
 
 export type Json = Record<string, unknown>;
 
-export interface Property {
-  type: string;
-}
-
-interface Relation {
+export interface Relation {
   target: string;
   required: boolean;
   many: boolean;
@@ -19,7 +15,7 @@ interface Relation {
 export interface Blueprint extends Json {
   identifier: string;
   title: string;
-  schema: { properties: Record<string, Property>; required?: string[] };
+  schema: { properties: Record<string, Json>; required?: string[] };
   relations?: Record<string, Relation>;
 }
 
@@ -27,10 +23,52 @@ export interface Entity {
   identifier: string;
   title?: string;
   icon?: string;
-  team?: unknown;
+  team?: string | string[];
   properties: Json;
   relations: Json;
 }
 
-/** What a client sends of an entity; all of it may be missing. */
-export type EntityBody = Partial<Entity>;
+/** A run of a self-service action. */
+export interface Run {
+  run: Json;
+  logs: Json[];
+}
+
+/** Removes what is `null` or `undefined`. */
+export function omitNullish<Value>(
+  values: Record<string, Value>,
+): Record<string, Value> {
+  return Object.fromEntries(
+    Object.entries(values).filter(([_, value]) =>
+      value !== null && value !== undefined
+    ),
+  );
+}
+
+/** Selects by paths such as `title`, `relations` and `properties.version`. */
+export function pick(
+  entity: Entity,
+  include: string[] = [],
+  exclude: string[] = [],
+): Json {
+  const isBelow = (path: string) => (whole: string) =>
+    `${path}.`.startsWith(`${whole}.`);
+  const keep = (path: string) =>
+    (include.length === 0 || include.some(isBelow(path))) &&
+    !exclude.some(isBelow(path));
+  const select = (values: Json, prefix = "") =>
+    Object.entries(values).filter(([name]) => keep(prefix + name));
+  const { properties, relations, ...rest } = entity;
+  const picked: Json = Object.fromEntries(select(rest));
+  for (const [name, group] of Object.entries({ properties, relations })) {
+    const members = select(group, `${name}.`);
+    if (members.length > 0 || keep(name)) {
+      picked[name] = Object.fromEntries(members);
+    }
+  }
+  return picked;
+}
+
+export function pickQueried(entity: Entity, query: URLSearchParams): Json {
+  return pick(entity, query.getAll("include"), query.getAll("exclude"));
+}

@@ -1,13 +1,13 @@
 /**
- * The operators of a search rule.
+ * The operators of search rules.
  *
  * @module
  */
-import { LAST_DAYS } from "./search_schemas.ts";
 
+/** Whether an entity's value and the value of a rule belong together. */
 type Operator = (actual: unknown, wanted: unknown) => boolean;
 
-export const same: Operator = (actual, wanted) =>
+const equals: Operator = (actual, wanted) =>
   JSON.stringify(actual ?? null) === JSON.stringify(wanted ?? null);
 
 const contains: Operator = (actual, wanted) =>
@@ -20,84 +20,88 @@ const containsAny: Operator = (actual, wanted) =>
 
 const isIn: Operator = (actual, wanted) =>
   [wanted].flat().some((one) =>
-    [actual].flat().some((each) => same(each, one))
+    [actual].flat().some((each) => equals(each, one))
   );
 
-const begins: Operator = (actual, wanted) =>
+const beginsWith: Operator = (actual, wanted) =>
   typeof actual === "string" && actual.startsWith(String(wanted));
 
-const ends: Operator = (actual, wanted) =>
+const endsWith: Operator = (actual, wanted) =>
   typeof actual === "string" && actual.endsWith(String(wanted));
 
-const isEmpty: Operator = (actual) =>
-  actual === undefined || actual === null || [actual].flat().length === 0;
+const isEmpty: Operator = (actual) => [actual ?? []].flat().length === 0;
 
-const isBetween: Operator = (actual, wanted) => {
-  const { from, to } = rangeOf(wanted as { preset: string });
-  return compare(actual, from, (sign) => sign >= 0) &&
-    compare(actual, to, (sign) => sign <= 0);
-};
-
-const isEqual: Operator = (actual, wanted) =>
-  "preset" in Object(wanted) || "from" in Object(wanted)
-    ? isBetween(actual, wanted)
-    : same(actual, wanted);
-
-/** A range of time; presets are days of UTC, or so many days up to now. */
-function rangeOf(wanted: { preset: string } | { from: string; to: string }) {
-  if (!("preset" in wanted)) return wanted;
-  const now = Date.now();
-  const midnight = now - now % DAY;
-  const { preset } = wanted;
-  const [from, to] = preset === "today"
-    ? [midnight, midnight + DAY]
-    : preset === "tomorrow"
-    ? [midnight + DAY, midnight + 2 * DAY]
-    : preset === "yesterday"
-    ? [midnight - DAY, midnight]
-    : [now - (LAST_DAYS[preset] ?? 0) * DAY, now];
-  return { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
+/** A time in milliseconds since 1970; NaN for anything else. */
+function timeOf(value: unknown): number {
+  return typeof value === "string" ? Date.parse(value) : NaN;
 }
 
-/** A day in milliseconds. */
+/** The difference of two numbers or two times; NaN for anything else. */
+function compare(actual: unknown, wanted: unknown): number {
+  return typeof actual === "number" && typeof wanted === "number"
+    ? actual - wanted
+    : timeOf(actual) - timeOf(wanted);
+}
+
 const DAY = 24 * 60 * 60 * 1000;
 
-const isExpired: Operator = (actual) =>
-  compare(actual, new Date().toISOString(), (sign) => sign < 0);
+/** From the start to the end of a time, in milliseconds since 1970. */
+type Range = [from: number, to: number];
 
-/** Compares numbers with numbers and times with times; all else is false. */
-function compare(
-  actual: unknown,
-  wanted: unknown,
-  holds: (sign: number) => boolean,
-): boolean {
-  const toNumber = (value: unknown) =>
-    typeof value === "number"
-      ? value
-      : typeof value === "string"
-      ? Date.parse(value)
-      : NaN;
-  const sign = toNumber(actual) - toNumber(wanted);
-  return typeof actual === typeof wanted && !Number.isNaN(sign) && holds(sign);
-}
+/** A day of UTC, so many days after today. */
+const day = (offset: number) => (now: number): Range => {
+  const start = now - now % DAY + offset * DAY;
+  return [start, start + DAY];
+};
 
-const not = (test: Operator): Operator => (actual, wanted) =>
-  !test(actual, wanted);
+const last = (days: number) => (now: number): Range => [now - days * DAY, now];
 
-export const OPERATORS: Readonly<Record<string, Operator>> = {
-  "=": isEqual,
-  "!=": not(same),
-  ">": (actual, wanted) => compare(actual, wanted, (sign) => sign > 0),
-  ">=": (actual, wanted) => compare(actual, wanted, (sign) => sign >= 0),
-  "<": (actual, wanted) => compare(actual, wanted, (sign) => sign < 0),
-  "<=": (actual, wanted) => compare(actual, wanted, (sign) => sign <= 0),
+/** The ranges that have a name. */
+export const PRESETS: Readonly<Record<string, (now: number) => Range>> = {
+  yesterday: day(-1),
+  today: day(0),
+  tomorrow: day(1),
+  lastDay: last(1),
+  lastWeek: last(7),
+  last2Weeks: last(14),
+  lastMonth: last(30),
+  last3Months: last(91),
+  last6Months: last(182),
+  last12Months: last(365),
+};
+
+const isBetween: Operator = (actual, wanted) => {
+  const { preset = "", from, to } = wanted as Record<string, string>;
+  const [start, end] = PRESETS[preset]?.(Date.now()) ??
+    [timeOf(from), timeOf(to)];
+  const time = timeOf(actual);
+  return time >= start && time <= end;
+};
+
+const equalsOrIsIn: Operator = (actual, wanted) =>
+  wanted instanceof Object && !Array.isArray(wanted)
+    ? isBetween(actual, wanted)
+    : equals(actual, wanted);
+
+const isExpired: Operator = (actual) => timeOf(actual) < Date.now();
+
+const not = (operator: Operator): Operator => (actual, wanted) =>
+  !operator(actual, wanted);
+
+export const OPERATORS = {
+  "=": equalsOrIsIn,
+  "!=": not(equals),
+  ">": (actual, wanted) => compare(actual, wanted) > 0,
+  ">=": (actual, wanted) => compare(actual, wanted) >= 0,
+  "<": (actual, wanted) => compare(actual, wanted) < 0,
+  "<=": (actual, wanted) => compare(actual, wanted) <= 0,
   contains,
   doesNotContains: not(contains),
   containsAny,
-  beginsWith: begins,
-  doesNotBeginsWith: not(begins),
-  endsWith: ends,
-  doesNotEndsWith: not(ends),
+  beginsWith,
+  doesNotBeginsWith: not(beginsWith),
+  endsWith,
+  doesNotEndsWith: not(endsWith),
   in: isIn,
   notIn: not(isIn),
   matchAny: isIn,
@@ -107,4 +111,4 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   notBetween: not(isBetween),
   isExpired,
   isNotExpired: not(isExpired),
-};
+} satisfies Record<string, Operator>;

@@ -1,10 +1,9 @@
 /**
- * So many requests in so much time.
+ * Port's rate limit, which all clients of an organization share.
  *
  * @module
  */
 
-/** So many requests in so many milliseconds. */
 export interface RateLimit {
   /** The most requests in a period. */
   requests: number;
@@ -12,33 +11,31 @@ export interface RateLimit {
   period: number;
 }
 
-/** Counts requests; all clients of an organization share the limit. */
-export class RateLimiter {
-  readonly #limit: RateLimit;
-  #start = Date.now();
-  #count = 0;
-
-  constructor(limit: RateLimit) {
-    this.#limit = limit;
-  }
-
-  /** Counts a request; its headers, and the wait if it is one too many. */
-  take(): { headers: Record<string, string>; wait: number } {
-    const { requests, period } = this.#limit;
+/**
+ * Makes the function that counts a request; it returns whether that is one too
+ * many, and the headers of its reply.
+ */
+export function makeRateLimiter(
+  { requests, period }: RateLimit = { requests: 10_000, period: 300_000 },
+): () => { isOver: boolean; headers: Record<string, string> } {
+  let start = Date.now();
+  let count = 0;
+  return () => {
     const now = Date.now();
-    if (now >= this.#start + period) {
-      this.#start = now;
-      this.#count = 0;
+    if (now >= start + period) {
+      start = now;
+      count = 0;
     }
-    this.#count++;
-    const reset = Math.ceil((this.#start + period) / 1000);
+    count++;
+    const isOver = count > requests;
+    const end = start + period;
     const headers = {
       "x-ratelimit-period": String(period / 1000),
       "x-ratelimit-limit": String(requests),
-      "x-ratelimit-remaining": String(Math.max(0, requests - this.#count)),
-      "x-ratelimit-reset": String(reset),
+      "x-ratelimit-remaining": String(Math.max(0, requests - count)),
+      "x-ratelimit-reset": String(Math.ceil(end / 1000)),
+      ...(isOver && { "retry-after": String(Math.ceil((end - now) / 1000)) }),
     };
-    const wait = Math.ceil((this.#start + period - now) / 1000);
-    return { headers, wait: this.#count > requests ? wait : 0 };
-  }
+    return { isOver, headers };
+  };
 }

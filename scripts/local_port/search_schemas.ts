@@ -1,40 +1,77 @@
 /**
- * Search queries as Port's OpenAPI document has them.
+ * Search queries as Port's OpenAPI document describes them.
  *
  * @module
  */
+import { HttpError } from "./http_error.ts";
 import type { Json } from "./model.ts";
-import { ajv, closed, rule, TEXT, TEXTS } from "./schemas.ts";
+import { type OPERATORS, PRESETS } from "./operators.ts";
+import type { Check } from "./schemas.ts";
+import { closed, define, makeCheck, TEXT, TEXTS } from "./schemas.ts";
 
-const CONTEXT = {
-  type: "object",
-  properties: { property: TEXT, context: { enum: ["user", "userTeams"] } },
-  required: ["property", "context"],
-};
+/** A search query; its rules may be queries themselves. */
+export interface Query {
+  combinator: "and" | "or";
+  rules: (Rule | Query)[];
+}
 
-const PROPERTY = { oneOf: [TEXT, CONTEXT] };
+export interface Rule {
+  property: string;
+  operator: keyof typeof OPERATORS;
+  value?: unknown;
+}
+
+export interface Search {
+  query?: Query;
+  include?: string[];
+  exclude?: string[];
+  limit?: number;
+  from?: string;
+}
+
+export function isQuery(value: unknown): value is Query {
+  return value instanceof Object && "combinator" in value;
+}
+
+/** A query whose rules use these operators, each with its kind of value. */
+function makeQuery(
+  ...operators: [names: Rule["operator"][], value?: Json][]
+): Json {
+  const rules = operators.map(([names, value]) =>
+    closed({
+      property: TEXT,
+      operator: { enum: names },
+      ...(value && { value }),
+    })
+  );
+  const rule = {
+    type: "object",
+    if: { required: ["combinator"] },
+    then: { $ref: "#" },
+    else: {
+      required: ["operator"],
+      discriminator: { propertyName: "operator" },
+      oneOf: rules,
+    },
+  };
+  return closed({
+    combinator: { enum: ["and", "or"] },
+    rules: { type: "array", items: rule },
+  });
+}
+
+/** A query in place of an identifier that the client does not know. */
+export const LOOKUP = define(
+  "lookup",
+  makeQuery(
+    [["="], { type: ["string", "number", "null"] }],
+    [["in", "containsAny"], TEXTS],
+    [["contains"], { type: ["string", "array", "null"], items: TEXT }],
+  ),
+);
 
 const DATE_TIME = { type: "string", format: "date-time" };
-
-const ON_TARGET = {
-  relation: TEXT,
-  targetProperty: { enum: ["$title", "$identifier"] },
-};
-
-const ON_SCORECARD = { scorecard: TEXT, scorecardRule: TEXT };
-
-const TYPE = { type: TEXT, format: TEXT };
-
-/** The lengths of the time that ends now, in days. */
-export const LAST_DAYS: Readonly<Record<string, number>> = {
-  lastDay: 1,
-  lastWeek: 7,
-  last2Weeks: 14,
-  lastMonth: 30,
-  last3Months: 91,
-  last6Months: 182,
-  last12Months: 365,
-};
+const SCALAR = { type: ["null", "string", "number", "boolean"] };
 
 const RANGE = {
   type: "object",
@@ -44,137 +81,67 @@ const RANGE = {
       required: ["from", "to"],
     },
     {
-      properties: {
-        preset: {
-          enum: ["today", "tomorrow", "yesterday", ...Object.keys(LAST_DAYS)],
-        },
-      },
+      properties: { preset: { enum: Object.keys(PRESETS) } },
       required: ["preset"],
     },
-    CONTEXT,
   ],
 };
 
-const SCALAR = { type: ["null", "string", "number", "boolean"] };
-
-const EMPTY = { operator: { enum: ["isEmpty", "isNotEmpty"] } };
-
-const STRING_OPERATORS = [
-  "=",
-  "!=",
-  "containsAny",
-  "contains",
-  "doesNotContains",
-  "beginsWith",
-  "doesNotBeginsWith",
-  "endsWith",
-  "doesNotEndsWith",
-  "in",
-  "notIn",
-];
-
-const STEP = {
-  anyOf: [TEXT, {
-    type: "object",
-    properties: {
-      relation: TEXT,
-      maxHops: { type: "number", minimum: 1, maximum: 15 },
-    },
-  }],
-};
-
-/** What a rule of a search may be; only one blueprint has relations to ask for. */
-function makeDefinitions(route: "one" | "all"): Json {
-  const ofType = (type: string) => ({ type: "array", items: { type } });
-  const value = {
-    anyOf: [
-      SCALAR,
-      TEXTS,
-      CONTEXT,
-      ...route === "all" ? [ofType("number"), ofType("boolean")] : [],
-    ],
-  };
-  const string = { operator: { enum: STRING_OPERATORS }, value };
-  const onTarget = [
-    closed({ ...EMPTY, ...ON_TARGET }, "operator", "relation"),
-    closed({ ...EMPTY, ...ON_SCORECARD }, "operator", "scorecard"),
-    closed({ ...string, ...ON_TARGET }, "relation", "operator", "value"),
-    closed({ ...string, ...ON_SCORECARD }, "scorecard", "operator", "value"),
-  ];
-  const anyOf = [
-    rule(PROPERTY, ["between", "notBetween", "="], RANGE),
-    closed({ ...EMPTY, property: TEXT }, "operator", "property"),
-    closed(
-      { operator: { enum: ["isExpired", "isNotExpired"] }, property: TEXT },
-      "operator",
-      "property",
-    ),
-    rule(PROPERTY, [">", ">=", "<", "<="], {
-      anyOf: [{ type: "number" }, DATE_TIME, CONTEXT],
-    }),
-    rule(PROPERTY, STRING_OPERATORS, value),
-    ...route === "one" ? onTarget : [],
-    closed(
-      {
-        operator: { const: "relatedTo" },
-        blueprint: TEXT,
-        value: { anyOf: [TEXT, TEXTS] },
-        direction: { enum: ["upstream", "downstream"] },
-        required: { type: "boolean" },
-      },
-      "operator",
-      "value",
-      "blueprint",
-    ),
-    closed(
-      {
-        propertySchema: closed(
-          {
-            ...TYPE,
-            items: { type: "object", properties: TYPE, required: ["type"] },
-          },
-          "type",
-        ),
-        operator: { enum: ["=", "!=", "contains"] },
-        value: SCALAR,
-      },
-      "operator",
-      "propertySchema",
-    ),
-    rule(
-      {
-        anyOf: [
-          closed({
-            path: { type: "array", items: STEP },
-            fromBlueprint: TEXT,
-          }, "path"),
-          PROPERTY,
-        ],
-      },
-      ["matchAny"],
-      { anyOf: [TEXTS, PROPERTY] },
-    ),
-    QUERY,
-  ];
-  const combinator = { enum: ["and", "or"] };
-  const rules = { type: "array", items: { anyOf } };
-  return { query: closed({ combinator, rules }, "combinator", "rules") };
+/** A query with all operators; lists may hold values of these types. */
+function makeSearchQuery(...types: string[]): Json {
+  const lists = types.map((type) => ({ type: "array", items: { type } }));
+  const value = { anyOf: [SCALAR, ...lists] };
+  return makeQuery(
+    [["="], { if: { type: "object" }, then: RANGE, else: value }],
+    [["!=", "contains", "doesNotContains", "containsAny", "in"], value],
+    [["notIn", "beginsWith", "doesNotBeginsWith"], value],
+    [["endsWith", "doesNotEndsWith"], value],
+    [[">", ">=", "<", "<="], { anyOf: [{ type: "number" }, DATE_TIME] }],
+    [["between", "notBetween"], RANGE],
+    [["matchAny"], { type: ["string", "array"], items: TEXT }],
+    [["isEmpty", "isNotEmpty", "isExpired", "isNotExpired"]],
+  );
 }
 
-const QUERY = { $ref: "#/definitions/query" };
+/** What Port has in search rules and the local Port has not. */
+const NOT_IMPLEMENTED: unknown[] = [
+  "context",
+  "fromBlueprint",
+  "path",
+  "propertySchema",
+  "relatedTo",
+  "relation",
+  "scorecard",
+];
 
-export const checkQuery = ajv.compile({
-  definitions: makeDefinitions("all"),
-  ...QUERY,
-});
+function requireImplemented(part: unknown): void {
+  if (typeof part !== "object" || part === null) return;
+  for (const [name, value] of Object.entries(part)) {
+    const feature = name === "operator" ? value : name;
+    if (NOT_IMPLEMENTED.includes(feature)) {
+      const message = `The local Port does not know "${feature}" in searches`;
+      throw new HttpError(501, message);
+    }
+    requireImplemented(value);
+  }
+}
 
-export const checkSearch = ajv.compile({
-  definitions: makeDefinitions("one"),
-  ...closed({
-    query: QUERY,
-    include: TEXTS,
-    exclude: TEXTS,
-    limit: { type: "number", minimum: 1, maximum: 1000 },
-    from: TEXT,
-  }),
-});
+function makeSearchCheck<Value>(schema: Json): Check<Value> {
+  const check = makeCheck<Value>(schema);
+  return (value) => {
+    requireImplemented(value);
+    return check(value);
+  };
+}
+
+export const checkQuery = makeSearchCheck<Query>(
+  makeSearchQuery("string", "number", "boolean"),
+);
+
+export const checkSearch = makeSearchCheck<Search>(closed({}, {
+  query: define("query", makeSearchQuery("string")),
+  include: TEXTS,
+  exclude: TEXTS,
+  limit: { type: "number", minimum: 1, maximum: 1000 },
+  from: TEXT,
+}));

@@ -7,31 +7,27 @@
  *
  * @module
  */
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from "node:http";
-import type { Call, Reply } from "./call.ts";
-import { type Failure, makeFailures, makeRandom } from "./failures.ts";
-import { type RateLimit, RateLimiter } from "./rate_limit.ts";
-import { invalid, notFound, Refusal } from "./refusal.ts";
-import { Routes } from "./routes.ts";
-import { attempt, loadCatalogue, makeSave } from "./storage.ts";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { createServer } from "node:http";
+import { buffer } from "node:stream/consumers";
+import { errorReply, type Reply } from "./call.ts";
+import type { Failure, FailureOptions, Failures } from "./failures.ts";
+import { FAILED, makeFailures } from "./failures.ts";
+import { HttpError, orInvalid } from "./http_error.ts";
+import { type LoginOptions, makeLogin } from "./login.ts";
+import { makeRateLimiter, type RateLimit } from "./rate_limit.ts";
+import { route } from "./routes.ts";
+import { loadCatalogue, makeSave, type StorageOptions } from "./storage.ts";
 
-/** How a local Port is to behave. */
-export interface LocalPortOptions {
+/** How a local Port behaves. */
+export interface LocalPortOptions
+  extends FailureOptions, LoginOptions, StorageOptions {
   /**
    * The TCP port; 0 for a free one.
    *
    * @default {0}
    */
   port?: number;
-  /** A folder of blueprints as `*.json`; those of this repository by default. */
-  blueprints?: string;
-  /** A file that keeps the catalogue over a restart. */
-  data?: string;
   /**
    * How long each answer takes at least, in milliseconds.
    *
@@ -39,46 +35,14 @@ export interface LocalPortOptions {
    */
   latency?: number;
   /**
-   * The share of requests that fail, from 0 to 1.
-   *
-   * @default {0}
-   */
-  failRate?: number;
-  /** What the next requests meet, in their order; then `failRate` decides. */
-  failures?: (Failure | "none")[];
-  /**
-   * Identifiers of the self-service actions that there are.
+   * The identifiers of the self-service actions.
    *
    * @default {["deploy"]}
    */
   actions?: string[];
-  /**
-   * How many requests are taken in how many milliseconds.
-   *
-   * @default {{ requests: 10_000, period: 300_000 }}
-   */
+  /** @default {{ requests: 10_000, period: 300_000 }} */
   rateLimit?: RateLimit;
-  /**
-   * How long a token lives, in milliseconds.
-   *
-   * @default {10_800_000}
-   */
-  tokenLifetime?: number;
-  /** Makes the failures of a run repeat. */
-  seed?: number;
-  /**
-   * The only client id taken.
-   *
-   * @default {"local-id"}
-   */
-  clientId?: string;
-  /**
-   * The only client secret taken.
-   *
-   * @default {"local-secret"}
-   */
-  clientSecret?: string;
-  /** Takes one line for each request. */
+  /** Called with one line for each request. */
   log?: (line: string) => void;
 }
 
@@ -90,152 +54,77 @@ export interface LocalPort {
   close(): Promise<void>;
 }
 
-/** The largest body that Port takes, in bytes. */
-const MAX_BODY = 1024 * 1024;
-
-/** Reads a body; `undefined` when it is larger than Port takes. */
-async function readBody(request: IncomingMessage): Promise<string | undefined> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request) {
-    size += chunk.length;
-    if (size <= MAX_BODY) chunks.push(chunk);
-  }
-  if (size > MAX_BODY) return undefined;
-  return await new Blob(chunks as BlobPart[]).text();
-}
-
-function parseBody(text: string | undefined): unknown {
-  if (text === undefined) {
-    throw new Refusal(
-      413,
-      "request_too_large",
-      "Request body is too large (limit is 1MiB)",
-    );
-  }
-  if (text === "") return undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw invalid("The body is not valid JSON");
-  }
-}
-
-function unknownRoute(path: string): never {
-  throw notFound(`Route ${path} not found`);
-}
-
-function parsePath(pathname: string): string[] {
-  const [_, version, ...path] = pathname.split("/");
-  if (version !== "v1") unknownRoute(pathname);
-  try {
-    return path.map(decodeURIComponent);
-  } catch {
-    throw invalid(`The path ${pathname} is not valid`);
-  }
-}
-
-/** What goes back over the wire. */
-interface Wire {
-  status: number;
-  type: string;
-  text: string;
-  headers?: Record<string, string>;
-}
-
-function toWire({ status, body }: Reply): Wire {
-  return { status, type: "application/json", text: JSON.stringify(body) };
-}
-
-function refuse(status: number, error: string, message: string): Wire {
-  return toWire({ status, body: { ok: false, error, message } });
-}
-
-/** What simulated failures answers with in place of Port; nothing was acted on. */
-function storm(met: Failure | "none", wait: number): Wire | undefined {
-  switch (met) {
-    case "rate-limited":
-      return {
-        ...refuse(429, "rate_limit_exceeded", "Too many requests"),
-        headers: { "retry-after": String(wait || 1) },
-      };
-    case "error":
-      return refuse(500, "internal_error", "Something went wrong");
-    case "unavailable":
-      return refuse(503, "unavailable", "Service temporarily unavailable");
-    case "bad-gateway":
-      return {
-        status: 502,
-        type: "text/html",
-        text: "<html>\n<head><title>502 Bad Gateway</title></head>\n</html>\n",
-      };
-  }
-}
-
 /**
  * Starts a local Port on 127.0.0.1.
  *
- * @param options How it is to behave.
+ * @param options How it behaves.
  * @returns Where it listens, and how to end it.
- * @throws {Error} When a blueprint or the data file is damaged, or the TCP port
+ * @throws {Error} If a blueprint or the data file is damaged, or the TCP port
  * is in use.
  */
 export async function startLocalPort(
   options: LocalPortOptions = {},
 ): Promise<LocalPort> {
-  const catalogue = loadCatalogue(options);
-  const save = makeSave(catalogue, options.data);
-  const keep = () => attempt(`write the data file "${options.data}"`, save);
-  keep();
-  const random = makeRandom(
-    options.seed ?? Math.floor(Math.random() * 2 ** 32),
-  );
-  const routes = new Routes(catalogue, options, random);
-  const failures = makeFailures(options, random);
-  const limiter = new RateLimiter(
-    options.rateLimit ?? { requests: 10_000, period: 300_000 },
-  );
   const { log = () => {}, latency = 0 } = options;
-
-  const answer = (request: IncomingMessage, text: string | undefined): Wire => {
-    try {
-      const reply = routes.answer(readCall(request, text));
-      if (request.method !== "GET") keep();
-      return toWire(reply);
-    } catch (error) {
-      if (error instanceof Refusal) {
-        return refuse(error.status, error.code, error.message);
-      }
-      const reason = error instanceof Error ? error.message : error;
-      log(`error: ${reason}`);
-      return refuse(500, "internal_error", `The local Port failed: ${reason}`);
-    }
-  };
+  const failures = makeFailures(options);
+  const answer = makeAnswer(options, failures, log);
+  const count = makeRateLimiter(options.rateLimit);
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     const start = performance.now();
-    const text = await readBody(request);
+    const body = await buffer(request);
     const left = latency - (performance.now() - start);
     if (left > 0) await new Promise((done) => setTimeout(done, left));
-    const { headers, wait } = limiter.take();
-    const met = wait > 0 ? "rate-limited" : failures();
-    const wire = storm(met, wait) ?? answer(request, text);
-    send(request, response, met, {
-      ...wire,
-      headers: { ...headers, ...wire.headers },
+    const { headers, isOver } = count();
+    const failure = isOver ? "rate-limited" : failures.next();
+    const reply = FAILED[failure] ?? answer(request, body);
+    send(response, failure, {
+      ...reply,
+      headers: { ...reply.headers, ...headers },
     });
-    const time = `${(performance.now() - start).toFixed(0)}ms`;
-    const cut = met.startsWith("cut") ? ` ${met}` : "";
-    log(
-      `${request.method} ${
-        printable(request.url)
-      } ${wire.status} ${time}${cut}`,
-    );
+    const line = [
+      request.method,
+      escapeControls(request.url),
+      reply.status,
+      `${(performance.now() - start).toFixed(0)}ms`,
+      ...(failure.startsWith("cut") ? [failure] : []),
+    ];
+    log(line.join(" "));
   };
   const server = createServer((request, response) => {
-    // A client that hangs up early is no reason to stop.
+    // A client that hangs up early must not end the server.
     serve(request, response).catch((error) => log(`error: ${error.message}`));
   });
   return await listen(server, options.port ?? 0);
+}
+
+/** Makes the function that replies as Port does. */
+function makeAnswer(
+  options: LocalPortOptions,
+  failures: Failures,
+  log: (line: string) => void,
+): (request: IncomingMessage, body: Uint8Array) => Reply {
+  const catalogue = loadCatalogue(options);
+  const save = makeSave(catalogue, options.data);
+  save();
+  const state = {
+    login: makeLogin(options),
+    catalogue,
+    actions: options.actions ?? ["deploy"],
+    runs: new Map(),
+    failSometimes: failures.failSometimes,
+  };
+  return (request, body) => {
+    try {
+      const reply = route({ ...readCall(request, body), ...state });
+      if (request.method !== "GET") save();
+      return reply;
+    } catch (error) {
+      if (error instanceof HttpError) return errorReply(error);
+      const reason = error instanceof Error ? error.message : error;
+      log(`error: ${reason}`);
+      return errorReply(new HttpError(500, `The local Port failed: ${reason}`));
+    }
+  };
 }
 
 async function listen(server: Server, port: number): Promise<LocalPort> {
@@ -257,45 +146,55 @@ async function listen(server: Server, port: number): Promise<LocalPort> {
   };
 }
 
-function readCall(request: IncomingMessage, text: string | undefined): Call {
-  const { url = "/" } = request;
-  const { pathname, searchParams } =
-    URL.parse(url.startsWith("/") ? `http://local${url}` : url) ??
-      unknownRoute(url);
+/** A path in the log must not move the cursor of a terminal. */
+function escapeControls(text = ""): string {
+  return text.replace(/\p{Cc}/gu, "?");
+}
+
+/** The largest body that Port accepts, in bytes. */
+const MAX_BODY = 1024 * 1024;
+
+function readCall(request: IncomingMessage, bytes: Uint8Array) {
+  const { method = "GET", url = "/", headers } = request;
+  const parsed = URL.parse(url.startsWith("/") ? `http://local${url}` : url);
+  const [_, version, ...path] = parsed?.pathname.split("/") ?? [];
+  if (!parsed || version !== "v1") {
+    throw new HttpError(404, `Route ${url} not found`);
+  }
+  if (bytes.length > MAX_BODY) {
+    throw new HttpError(413, "Request body is too large (limit is 1MiB)");
+  }
+  const parse = () => JSON.parse(new TextDecoder().decode(bytes));
   return {
-    method: request.method ?? "GET",
-    path: parsePath(pathname),
-    query: searchParams,
-    authorization: request.headers.authorization ?? "",
-    body: parseBody(text),
+    method,
+    path: orInvalid(
+      "The path is not valid",
+      () => path.map(decodeURIComponent),
+    ),
+    query: parsed.searchParams,
+    authorization: headers.authorization ?? "",
+    body: bytes.length === 0
+      ? undefined
+      : orInvalid("The body is not valid JSON", parse),
   };
 }
 
+/** Sends a reply, or as much of it as a simulated failure lets through. */
 function send(
-  request: IncomingMessage,
   response: ServerResponse,
-  met: Failure | "none",
-  { status, type, text, headers }: Wire,
+  failure: Failure | "none",
+  { status, body, headers }: Reply,
 ): void {
-  if (met === "cut-before") {
-    request.socket.destroy();
-    return;
-  }
-  const bytes = new TextEncoder().encode(text);
+  const hangUp = () => response.socket?.destroy();
+  if (failure === "cut-before") return void hangUp();
+  const isHtml = typeof body === "string";
+  const bytes = new TextEncoder().encode(isHtml ? body : JSON.stringify(body));
   response.writeHead(status, {
     ...headers,
-    "content-type": type,
+    "content-type": isHtml ? "text/html" : "application/json",
     "content-length": bytes.length,
   });
-  if (met !== "cut-middle") {
-    response.end(bytes);
-    return;
-  }
-  const half = bytes.subarray(0, bytes.length / 2);
-  response.write(half, () => request.socket.destroy());
-}
-
-/** A path in the log must not move the cursor of a terminal. */
-function printable(text = ""): string {
-  return text.replace(/\p{Cc}/gu, "?");
+  if (failure === "cut-middle") {
+    response.write(bytes.subarray(0, bytes.length / 2), hangUp);
+  } else response.end(bytes);
 }

@@ -1,39 +1,34 @@
 /**
- * The catalogue in files.
+ * The files that the catalogue comes from and is kept in.
  *
  * @module
  */
-import ciJob from "../blueprints/ci_job.json" with { type: "json" };
-import image from "../blueprints/image.json" with { type: "json" };
-import service from "../blueprints/service.json" with { type: "json" };
-import team from "../blueprints/team.json" with { type: "json" };
-import testBlueprint from "../blueprints/test_blueprint.json" with {
-  type: "json",
-};
 import { Catalogue } from "./catalogue.ts";
 import type { Json } from "./model.ts";
-import type { LocalPortOptions } from "./server.ts";
 
-/** Blueprints of the data file stay as they are; the folder adds the others. */
+export interface StorageOptions {
+  /** A folder of blueprints as `*.json`; those of this repository by default. */
+  blueprints?: string;
+  /** A file that keeps the catalogue over a restart. */
+  data?: string;
+}
+
+/** The blueprints of the data file win over those of the folder. */
 export function loadCatalogue(
-  { data, blueprints }: LocalPortOptions,
+  { data, blueprints = `${import.meta.dirname}/../blueprints` }: StorageOptions,
 ): Catalogue {
   const catalogue = new Catalogue();
   if (data !== undefined) {
     attempt(`read the data file "${data}"`, () => {
-      const text = readIfThere(data);
+      const text = readIfExists(data);
       if (text !== undefined) catalogue.load(text);
     });
   }
-  const found = blueprints === undefined
-    ? [ciJob, image, service, team, testBlueprint]
-    : readBlueprints(blueprints);
-  for (const blueprint of found) {
-    if (!catalogue.hasBlueprint(String(blueprint.identifier))) {
-      attempt(`use the blueprint "${blueprint.identifier}"`, () => {
-        catalogue.loadBlueprint(blueprint);
-      });
-    }
+  for (const blueprint of readBlueprints(blueprints)) {
+    if (catalogue.hasBlueprint(String(blueprint.identifier))) continue;
+    attempt(`use the blueprint "${blueprint.identifier}"`, () => {
+      catalogue.loadBlueprint(blueprint);
+    });
   }
   return catalogue;
 }
@@ -41,12 +36,10 @@ export function loadCatalogue(
 function readBlueprints(folder: string): Json[] {
   const files = attempt(
     `read the folder of blueprints "${folder}"`,
-    () =>
-      [...Deno.readDirSync(folder)].filter(({ name }) =>
-        name.endsWith(".json")
-      ),
+    () => [...Deno.readDirSync(folder)],
   );
-  return files.map(({ name }) => {
+  const names = files.map(({ name }) => name).sort();
+  return names.filter((name) => name.endsWith(".json")).map((name) => {
     const path = `${folder}/${name}`;
     return attempt(
       `read the blueprint "${path}"`,
@@ -55,8 +48,27 @@ function readBlueprints(folder: string): Json[] {
   });
 }
 
-/** Takes a step of the start; when it fails, the error says what it was. */
-export function attempt<Result>(what: string, step: () => Result): Result {
+/**
+ * Makes the function that saves the catalogue if it has changed. It writes
+ * beside the file and renames, so that no crash leaves half a file.
+ */
+export function makeSave(catalogue: Catalogue, path?: string): () => void {
+  let saved: string | undefined;
+  return () => {
+    if (path === undefined) return;
+    const text = catalogue.dump();
+    if (text === saved) return;
+    attempt(`write the data file "${path}"`, () => {
+      const draft = `${path}.${Deno.pid}.tmp`;
+      Deno.writeTextFileSync(draft, text);
+      Deno.renameSync(draft, path);
+    });
+    saved = text;
+  };
+}
+
+/** Runs a step; if it fails, the error names it. */
+function attempt<Result>(what: string, step: () => Result): Result {
   try {
     return step();
   } catch (error) {
@@ -65,40 +77,11 @@ export function attempt<Result>(what: string, step: () => Result): Result {
   }
 }
 
-function readIfThere(path: string): string | undefined {
+function readIfExists(path: string): string | undefined {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
-}
-
-/**
- * Makes what keeps the catalogue in a file: it writes beside the file and
- * renames, so that no crash leaves half a file, and only when there is news.
- */
-export function makeSave(
-  catalogue: Catalogue,
-  path: string | undefined,
-): () => void {
-  let saved: string | undefined;
-  return () => {
-    if (path === undefined) return;
-    const text = catalogue.dump();
-    if (text === saved) return;
-    const draft = `${path}.${Deno.pid}.tmp`;
-    using file = Deno.openSync(draft, {
-      write: true,
-      create: true,
-      truncate: true,
-    });
-    const bytes = new TextEncoder().encode(text);
-    for (let at = 0; at < bytes.length;) {
-      at += file.writeSync(bytes.subarray(at));
-    }
-    file.syncSync();
-    Deno.renameSync(draft, path);
-    saved = text;
-  };
 }

@@ -1,0 +1,36 @@
+/**
+ * Errors that a client sees, as Port sends them.
+ *
+ * @module
+ */
+
+const CODES: Readonly<Record<number, string>> = {
+  401: "unauthorized",
+  404: "not_found",
+  409: "identifier_taken",
+  413: "request_too_large",
+  422: "invalid_request",
+  429: "rate_limit_exceeded",
+  501: "not_implemented",
+  503: "unavailable",
+};
+
+/** Ends a request with an error in place of its reply. */
+export class HttpError extends Error {
+  constructor(readonly status: number, message: string) {
+    super(message);
+  }
+
+  get code(): string {
+    return CODES[this.status] ?? "internal_error";
+  }
+}
+
+/** Runs a step that fails if the request is invalid. */
+export function orInvalid<Result>(message: string, step: () => Result): Result {
+  try {
+    return step();
+  } catch {
+    throw new HttpError(422, message);
+  }
+}
