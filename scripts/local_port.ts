@@ -1,10 +1,6 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1 --allow-read --allow-write --allow-env=PORT_CLIENT_ID,PORT_CLIENT_SECRET
 /**
- * A stand-in for Port's API on this machine: the routes, checks, answers and
- * errors of Port's OpenAPI document, and simulated failures on demand.
- *
- * It shares no code with `lib/`, so that client and server cannot agree on the
- * same mistake.
+ * The command line of the local Port, a stand-in for Port's API.
  *
  * @module
  */
@@ -13,16 +9,16 @@ import { omitNullish } from "./local_port/model.ts";
 import type { RateLimit } from "./local_port/rate_limit.ts";
 import { type LocalPortOptions, startLocalPort } from "./local_port/server.ts";
 
-/** The flags of the command line: the name of the value, and what it does. */
+/** The flags: the name of the value, and what it does. */
 const FLAGS: Record<string, [value: string, help: string]> = {
   port: ["N", "TCP port on 127.0.0.1, 0 for a free one (default 8787)"],
   blueprints: ["DIR", "Folder of blueprints (default scripts/blueprints)"],
-  data: ["FILE", "Keep the catalogue in this file over a restart"],
-  latency: ["TIME", "Answer so much later, for example 50ms"],
+  data: ["FILE", "Keep the catalogue in this file across restarts"],
+  latency: ["TIME", "Shortest time of an answer, for example 50ms"],
   "fail-rate": ["SHARE", "Share of requests that fail, for example 0.2"],
-  "rate-limit": ["N/TIME", "Take so many requests, for example 100/10s"],
-  "token-lifetime": ["TIME", "Let tokens expire after, for example 30s"],
-  seed: ["N", "Make the failures of a run repeat"],
+  "rate-limit": ["N/TIME", "Requests per period, for example 100/10s"],
+  "token-lifetime": ["TIME", "How long a token is valid, for example 30s"],
+  seed: ["N", "Make the failures the same in every run"],
 };
 
 const HELP = `Start a stand-in for Port's API on this machine
@@ -38,28 +34,23 @@ ${
   ${"-h, --help".padEnd(22)}  Show this text
 
 Environment:
-  PORT_CLIENT_ID          the only client id taken (default local-id)
-  PORT_CLIENT_SECRET      the only secret taken (default local-secret)
+  PORT_CLIENT_ID          the only client id accepted (default local-id)
+  PORT_CLIENT_SECRET      the only secret accepted (default local-secret)
 
 Examples:
-  # A Port that forgets everything when it ends
+  # Keep nothing when it ends
   scripts/local_port.ts
-  # A bad day that repeats
+  # Fail one request in five, the same ones in every run
   scripts/local_port.ts --fail-rate 0.2 --latency 50ms --seed 7`;
 
-/** Turns the command line into options; `undefined` when help is asked for. */
+/** Parses the command line; `undefined` if it asks for help. */
 function parseCommandLine(args: string[]): LocalPortOptions | undefined {
   const flags: Record<string, unknown> = parseArgs(args, {
     string: Object.keys(FLAGS),
     collect: Object.keys(FLAGS),
     boolean: ["help"],
     alias: { h: "help" },
-    unknown: (arg: string) => {
-      const near = Object.keys(FLAGS).map((name) => `--${name}`)
-        .find((flag) => flag.startsWith(arg.slice(0, 5)));
-      const hint = near === undefined ? "" : `, did you mean ${near}?`;
-      throw new Error(`Unknown argument "${arg}"${hint}`);
-    },
+    unknown: throwUnknown,
   });
   if (flags.help) return undefined;
   const read = <Value>(name: string, parse: (text: string) => Value) => {
@@ -71,51 +62,55 @@ function parseCommandLine(args: string[]): LocalPortOptions | undefined {
     if (value !== undefined && !Number.isNaN(value)) return value;
     throw new Error(`Cannot use --${name} "${text}": ${FLAGS[name]?.[1]}`);
   };
-  const text = (value: string) => value || undefined;
   return omitNullish<unknown>({
-    port: read("port", (text) => wholeUpTo(text, 65_535)) ?? 8787,
-    blueprints: read("blueprints", text),
-    data: read("data", text),
+    port: read("port", (text) => parseWhole(text, 65_535)) ?? 8787,
+    blueprints: read("blueprints", String),
+    data: read("data", String),
     latency: read("latency", parseTime),
     failRate: read("fail-rate", parseShare),
     rateLimit: read("rate-limit", parseRateLimit),
     tokenLifetime: read("token-lifetime", parseTime),
-    seed: read("seed", (text) => wholeUpTo(text, 2 ** 32)),
+    seed: read("seed", (text) => parseWhole(text, 2 ** 32)),
   });
 }
 
-/** A whole number from 0 up to a bound; NaN when it is none. */
-function wholeUpTo(text: string, most: number): number {
-  const number = /^\d+$/.test(text) ? Number(text) : NaN;
-  return number <= most ? number : NaN;
+function throwUnknown(arg: string): never {
+  const near = Object.keys(FLAGS).map((name) => `--${name}`)
+    .find((flag) => flag.startsWith(arg.slice(0, 5)));
+  const hint = near === undefined ? "" : `, did you mean ${near}?`;
+  throw new Error(`Unknown argument "${arg}"${hint}`);
 }
 
-/** A number from 0 to 1; NaN when it is none. */
+/** A whole number from 0 up to a maximum; NaN for anything else. */
+function parseWhole(text: string, max: number): number {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  return number <= max ? number : NaN;
+}
+
+/** A number from 0 to 1; NaN for anything else. */
 function parseShare(text: string): number {
   return /^(?:0|1|0?\.\d+|1\.0+)$/.test(text) ? Number(text) : NaN;
 }
 
-/** `500ms`, `90s`, `2m` or `1h30m` in milliseconds; NaN when it is none. */
+/** `500ms`, `90s`, `2m` or `1h30m` in milliseconds; NaN for anything else. */
 function parseTime(text: string): number {
-  const parts = /^(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/.exec(
-    text,
-  );
+  const parts = /^(?=\d)(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$/.exec(text);
   if (parts === null) return NaN;
-  const [hours = 0, minutes = 0, seconds = 0, rest = 0] = parts.slice(1)
-    .map((part) => Number(part ?? 0));
+  const [_, hours = 0, minutes = 0, seconds = 0, rest = 0] = parts
+    .map((part = "0") => parseInt(part));
   return ((hours * 60 + minutes) * 60 + seconds) * 1000 + rest;
 }
 
 function parseRateLimit(text: string): RateLimit | undefined {
   const [_, requests = "", time = ""] = /^(\d+)\/(.+)$/.exec(text) ?? [];
   const limit = {
-    requests: wholeUpTo(requests, 1e9),
+    requests: parseWhole(requests, 1e9),
     period: parseTime(time),
   };
   return limit.requests >= 1 && limit.period > 0 ? limit : undefined;
 }
 
-/** Starts a local Port as the command line says, until it is interrupted. */
+/** Runs a local Port until it is interrupted. */
 async function main(): Promise<void> {
   const options = parseCommandLine(Deno.args);
   if (options === undefined) return console.log(HELP);

@@ -339,7 +339,7 @@ Deno.test("local_port refuses entities that break their blueprint", async () => 
     await refuse({ properties: { versoin: null } }, 'Property "versoin"');
     await refuse({ relations: { imgae: null } }, 'Relation "imgae"');
     const query = { combinator: "and", rules: [] };
-    await refuse({ team: query }, "does not search for teams");
+    await refuse({ team: query }, "name the teams");
     await refuse({ relations: { twin: "x" } }, 'Relation "twin"');
     await refuse({ relations: { image: ["x"] } }, '"relations.image"');
     await refuse({ relations: { owners: "x" } }, '"relations.owners"');

@@ -183,7 +183,8 @@ function deleteAll(
 /** Replaces queries with the identifiers that they find. */
 function resolve({ catalogue }: Call, blueprint: Blueprint, body: EntityBody) {
   if (isQuery(body.team)) {
-    const message = "The local Port does not search for teams: name them";
+    const message =
+      'The local Port does not know queries in "team": name the teams';
     throw new HttpError(422, message);
   }
   requireMembers(blueprint, body);
