@@ -19,10 +19,7 @@ const LABELS = { title: SHORT, description: TEXT, icon: TEXT };
 
 /** Members with names of the user's choice, all of one form. */
 function named(form: Json): Json {
-  const propertyNames = {
-    pattern: "^[A-Za-z0-9@_=\\\\-]+$",
-    maxLength: 100,
-  };
+  const propertyNames = { pattern: "^[A-Za-z0-9@_=\\\\-]+$", maxLength: 100 };
   return { type: "object", propertyNames, additionalProperties: form };
 }
 

@@ -81,14 +81,9 @@ export async function startLocalPort(
       ...reply,
       headers: { ...reply.headers, ...headers },
     });
-    const line = [
-      request.method,
-      escapeControls(request.url),
-      reply.status,
-      `${(performance.now() - start).toFixed(0)}ms`,
-      ...(failure.startsWith("cut") ? [failure] : []),
-    ];
-    log(line.join(" "));
+    const time = `${(performance.now() - start).toFixed(0)}ms`;
+    const cut = failure.startsWith("cut") ? ` ${failure}` : "";
+    log(`${request.method} ${request.url} ${reply.status} ${time}${cut}`);
   };
   const server = createServer((request, response) => {
     // A client that hangs up early must not end the server.
@@ -144,11 +139,6 @@ async function listen(server: Server, port: number): Promise<LocalPort> {
         server.closeAllConnections();
       }),
   };
-}
-
-/** A path in the log must not move the cursor of a terminal. */
-function escapeControls(text = ""): string {
-  return text.replace(/\p{Cc}/gu, "?");
 }
 
 /** The largest body that Port accepts, in bytes. */

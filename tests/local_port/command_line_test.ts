@@ -1,0 +1,99 @@
+import {
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "jsr:@std/assert@1.0.19";
+import { CREDENTIALS, SECRET, withPort } from "../support/port.ts";
+import { permissionsOf, ROOT, run, withFolder } from "../support/run.ts";
+
+/** Runs the script until it is interrupted, and returns all it printed. */
+async function withScript(
+  args: string[],
+  test: (url: string) => Promise<void>,
+): Promise<{ code: number; output: string }> {
+  const permissions = await permissionsOf("local_port");
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", ...permissions, "scripts/local_port.ts", ...args],
+    cwd: ROOT,
+    env: CREDENTIALS,
+    stdout: "piped",
+  }).spawn();
+  let output = "";
+  let used = false;
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    output += text;
+    const [url] = /http:\S+(?=\n)/.exec(output) ?? [];
+    if (url === undefined || used) continue;
+    used = true;
+    try {
+      await test(url);
+    } finally {
+      child.kill("SIGINT");
+    }
+  }
+  return { code: (await child.status).code, output };
+}
+
+Deno.test("local_port runs as a script with the permissions of its first line", async () => {
+  await withFolder(async (folder) => {
+    const blueprints = new URL("scripts/blueprints", ROOT).pathname;
+    const flags = "--port=0 --latency=1ms --fail-rate=0.1 --rate-limit=50/1m " +
+      "--token-lifetime=30s --seed=3 " +
+      `--blueprints=${blueprints} --data=${folder}/port.json`;
+    const { code, output } = await withScript(flags.split(" "), async (url) => {
+      const env = { ...CREDENTIALS, API_URL: url };
+      const upsert = await run("upsert_entity", "-b service -i a", { env });
+      assertEquals(upsert.code, 0, upsert.stderr);
+    });
+    assertEquals(code, 130);
+    assertMatch(output, /\nPOST \/v1\/auth\/access_token 200 \d+ms\n/);
+    assertMatch(output, /\nPOST \/v1\/blueprints\/service\/entities\S* 201 /);
+    assertEquals(output.includes(SECRET), false);
+    const kept = await Deno.readTextFile(`${folder}/port.json`);
+    assertStringIncludes(kept, '["service",[{"identifier":"a"');
+  });
+});
+
+Deno.test("local_port --help shows every flag", async () => {
+  const { code, stdout } = await run("local_port", "--help");
+  assertEquals(code, 0);
+  const flags = "port blueprints data latency fail-rate rate-limit " +
+    "token-lifetime seed help";
+  for (const flag of flags.split(" ")) {
+    assertStringIncludes(stdout, `--${flag}`);
+  }
+});
+
+Deno.test("local_port answers a wrong command line with one line and exit code 2", async () => {
+  const missing = "Missing the value of ";
+  const calls = [
+    ["--prot=0", 'Unknown argument "--prot=0"'],
+    ["--latncy=1ms", "did you mean --latency?"],
+    ["8787", 'Unknown argument "8787"'],
+    ["--port=", `${missing}--port`],
+    ["--port=x", 'Cannot use --port "x"'],
+    ["--port=1.5", 'Cannot use --port "1.5"'],
+    ["--port=65536", 'Cannot use --port "65536"'],
+    ["--blueprints=nowhere", 'the folder of blueprints "nowhere"'],
+    ["--blueprints=", `${missing}--blueprints`],
+    ["--data=", `${missing}--data`],
+    ["--data=no/folder.json", 'Cannot write the data file "no/folder.json"'],
+    ["--latency=50", 'Cannot use --latency "50"'],
+    ["--fail-rate=2", 'Cannot use --fail-rate "2"'],
+    ["--rate-limit=100", 'Cannot use --rate-limit "100"'],
+    ["--rate-limit=0/1s", 'Cannot use --rate-limit "0/1s"'],
+    ["--token-lifetime=long", 'Cannot use --token-lifetime "long"'],
+    ["--seed=x", 'Cannot use --seed "x"'],
+    ["--seed=1 --seed=2", "--seed is given twice"],
+  ];
+  await withPort({}, async ({ url }) => {
+    const { port } = new URL(url);
+    calls.push([`--port=${port}`, `Cannot listen on port ${port}: `]);
+    await Promise.all(calls.map(async ([args = "", message = ""]) => {
+      const { code, stderr } = await run("local_port", args);
+      assertEquals(code, 2, args);
+      assertMatch(stderr, /^error: [^\n]*\n$/);
+      assertStringIncludes(stderr, message);
+    }));
+  });
+});

@@ -1,0 +1,159 @@
+/**
+ * A client of the local Port, for the tests of itself.
+ *
+ * @module
+ */
+import { assertEquals } from "jsr:@std/assert@1.0.19";
+import type { LocalPortOptions } from "../../scripts/local_port/server.ts";
+import { type TestPort, withPort } from "./port.ts";
+
+/** A JSON object. */
+export type Body = Record<string, unknown>;
+
+/** How the message begins, the body that gets it, and the status (422). */
+export type Refused = [message: string, body?: unknown, status?: number];
+
+/** Sends requests, each given as method and path, separated by a space. */
+export interface Client extends TestPort {
+  /** Sends a request; resolves to the status and the body of the answer. */
+  send(request: string, body?: unknown): Promise<[status: number, Body]>;
+  /** Sends a request that must succeed; resolves to the body of the answer. */
+  must(request: string, body?: unknown): Promise<Body>;
+  /** Sends each body, which must get its message. */
+  refuse(request: string, cases: Refused[]): Promise<void>;
+  /** Creates entities. */
+  put(blueprint: string, ...entities: Body[]): Promise<void>;
+  /** Starts the action `deploy`; resolves to the path of its run. */
+  startRun(): Promise<string>;
+}
+
+/** The path of the services, a blueprint that exists from the start. */
+export const SERVICES = "/blueprints/service/entities";
+
+/**
+ * Defines a test of the local Port.
+ *
+ * @param name What the local Port does.
+ * @param test The test.
+ * @param options How the local Port behaves.
+ */
+export function testPort(
+  name: string,
+  test: (client: Client) => Promise<void>,
+  options: LocalPortOptions = {},
+): void {
+  Deno.test(`local_port ${name}`, () => withClient(options, test));
+}
+
+/**
+ * Starts a local Port, lets a test use it and ends it.
+ *
+ * @param options How the local Port behaves.
+ * @param test The test.
+ */
+export async function withClient(
+  options: LocalPortOptions,
+  test: (client: Client) => Promise<void>,
+): Promise<void> {
+  await withPort(options, (port) => test(makeClient(port)));
+}
+
+const ERRORS: Record<number, string> = {
+  401: "unauthorized",
+  404: "not_found",
+  409: "identifier_taken",
+  422: "invalid_request",
+  501: "not_implemented",
+};
+
+function makeClient(port: TestPort): Client {
+  const send: Client["send"] = async (request, body) => {
+    const [method = "", path = ""] = request.split(" ");
+    const response = await port.call(method, path, body);
+    return [response.status, await response.json()];
+  };
+  const must: Client["must"] = async (request, body) => {
+    const [status, answer] = await send(request, body);
+    const isFine = answer.ok === true && status < 300;
+    assertEquals(isFine, true, `${request}: ${JSON.stringify(answer)}`);
+    return answer;
+  };
+  return {
+    ...port,
+    send,
+    must,
+    async refuse(request, cases) {
+      for (const [message, body, status = 422] of cases) {
+        const [actual, answer] = await send(request, body);
+        const start = String(answer.message).slice(0, message.length);
+        assertEquals(
+          [actual, answer.ok, answer.error, start],
+          [status, false, ERRORS[status], message],
+          JSON.stringify({ request, body, answer }),
+        );
+      }
+    },
+    async put(blueprint, ...entities) {
+      const bulk = `POST /blueprints/${blueprint}/entities/bulk?upsert=true`;
+      assertEquals((await must(bulk, { entities })).errors, []);
+    },
+    async startRun() {
+      const start = "POST /actions/deploy/runs";
+      return `/actions/runs/${
+        Object((await must(start, { properties: {} })).run).id
+      }`;
+    },
+  };
+}
+
+/**
+ * Makes a search query.
+ *
+ * @param rules The rules that must all hold.
+ * @returns The query.
+ */
+export function and(...rules: unknown[]): Body {
+  return { combinator: "and", rules };
+}
+
+/**
+ * Makes a search rule.
+ *
+ * @param property The name of a property.
+ * @param value The value.
+ * @param operator The operator.
+ * @returns The rule.
+ */
+export function is(property: string, value: unknown, operator = "="): Body {
+  return { property, operator, value };
+}
+
+/**
+ * Returns the identifiers in an answer.
+ *
+ * @param answer The body of the answer.
+ * @returns The identifiers, separated by spaces.
+ */
+export function identifiers({ entities }: Body): string {
+  return (entities as Body[]).map(({ identifier }) => identifier).join(" ");
+}
+
+/**
+ * Lets the local Port, which runs in this process, read another time.
+ *
+ * @param now The time, in milliseconds since 1970.
+ * @param step What happens at that time.
+ * @returns What the step results in.
+ */
+export async function atTime<Result>(
+  now: number,
+  step: () => Promise<Result>,
+): Promise<Result> {
+  const { now: original } = Date;
+  Date.now = () => now;
+  try {
+    return await step();
+  } finally {
+    Date.now = original;
+  }
+}
