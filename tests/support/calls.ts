@@ -47,9 +47,7 @@ export const CALLS: Record<string, { args: string[]; stdin?: string }> = {
  * @returns The id of the run that one of them updates, as `PORT_RUN_ID`.
  */
 export async function prepare(port: TestPort): Promise<string> {
-  await port.call("POST", "/blueprints/service/entities?upsert=true", {
-    identifier: "checkout",
-  });
+  await port.put("service", { identifier: "checkout" });
   const start = await port.call("POST", "/actions/deploy/runs", {
     properties: {},
   });

@@ -24,6 +24,12 @@ export const CREDENTIALS = {
   PORT_CLIENT_SECRET: SECRET,
 };
 
+/** What tests put into the catalogue. */
+export interface Entity {
+  identifier: string;
+  properties?: Record<string, unknown>;
+}
+
 /** A local Port for one test, with a client for looking into its catalogue. */
 export interface TestPort extends LocalPort {
   /** One line for each request that arrived. */
@@ -36,6 +42,8 @@ export interface TestPort extends LocalPort {
   env: Record<string, string>;
   /** Sends a request past the scripts, logged in. */
   call(method: string, path: string, body?: unknown): Promise<Response>;
+  /** Puts an entity into the catalogue. */
+  put(blueprint: string, entity: Entity): Promise<void>;
   /** The entity as the catalogue holds it; `undefined` when it is not there. */
   entity(blueprint: string, identifier: string): Promise<unknown>;
 }
@@ -46,10 +54,10 @@ export interface TestPort extends LocalPort {
  * @param options How it is to behave.
  * @param test The test.
  */
-export async function withPort(
+export async function withPort<Outcome>(
   options: LocalPortOptions,
-  test: (port: TestPort) => Promise<void>,
-): Promise<void> {
+  test: (port: TestPort) => Promise<Outcome>,
+): Promise<Outcome> {
   const log: string[] = [];
   const waiting: { text: string; resolve: () => void }[] = [];
   const local = await startLocalPort({
@@ -66,7 +74,7 @@ export async function withPort(
   const logged = (text: string) =>
     new Promise<void>((resolve) => waiting.push({ text, resolve }));
   try {
-    await test({ ...testPort(local, log), logged });
+    return await test({ ...testPort(local, log), logged });
   } finally {
     await local.close();
   }
@@ -102,6 +110,11 @@ function testPort(
     }`;
     return (await (await call("GET", path)).json()).entity;
   };
+  const put = async (blueprint: string, entity: Entity) => {
+    const path = `/blueprints/${blueprint}/entities?upsert=true`;
+    const answer = await call("POST", path, entity);
+    assertEquals(answer.ok, true, await answer.text());
+  };
   const env = { ...CREDENTIALS, API_URL: url };
   return {
     url,
@@ -109,6 +122,7 @@ function testPort(
     log,
     env,
     call,
+    put,
     entity,
     run: (name, args, options) =>
       run(name, args, { ...options, env: { ...env, ...options?.env } }),
@@ -131,13 +145,49 @@ export async function assertWrongCalls(
 ): Promise<void> {
   await withPort({}, async ({ env, log }) => {
     await Promise.all(calls.map(async ([args, says]) => {
-      const result = await run(name, args, { env });
-      assertEquals([result.code, result.stdout], [2, ""], result.stderr);
-      assertMatch(result.stderr, /^error: [^\n]*\(see --help\)\n$/);
-      assertStringIncludes(result.stderr, says);
+      assertError(await run(name, args, { env }), 2, says);
     }));
     assertEquals(log, []);
   });
+}
+
+/**
+ * Fails unless a script ended with nothing on standard output and one line that
+ * says why.
+ *
+ * @param result What the script left behind.
+ * @param expected The exit code.
+ * @param says What the line must say.
+ */
+export function assertError(
+  { code, stdout, stderr }: Result,
+  expected: number,
+  says: string,
+): void {
+  assertEquals([code, stdout], [expected, ""], stderr);
+  assertMatch(stderr, /^error: [^\n]*\n$/);
+  assertStringIncludes(stderr, says);
+  assertEquals(stderr.endsWith(" (see --help)\n"), expected === 2, stderr);
+  assertEquals(stderr.includes(SECRET), false);
+}
+
+/**
+ * Lets a test use a server other than Port.
+ *
+ * @param handler Answers each request.
+ * @param test The test; it gets the server's URL.
+ */
+export async function withServer(
+  handler: Deno.ServeHandler,
+  test: (url: string) => Promise<void>,
+): Promise<void> {
+  const options = { port: 0, hostname: "127.0.0.1", onListen: () => {} };
+  const server = Deno.serve(options, handler);
+  try {
+    await test(`http://127.0.0.1:${server.addr.port}`);
+  } finally {
+    await server.shutdown();
+  }
 }
 
 /** A URL where nothing listens: what listened there has just ended. */

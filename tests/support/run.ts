@@ -21,8 +21,8 @@ export interface Result {
 export interface RunOptions {
   /** Variables on top of those that Deno itself needs. */
   env?: Record<string, string>;
-  /** What it reads from standard input. */
-  stdin?: string;
+  /** What it reads from standard input; none by default. */
+  stdin?: string | undefined;
   /** The folder it runs in. */
   cwd?: string | URL;
 }
@@ -68,9 +68,26 @@ export async function run(
   args: Args,
   options: RunOptions = {},
 ): Promise<Result> {
+  return await finish(await start(name, args, options), options);
+}
+
+/**
+ * Starts a script, for a test that acts while it runs; standard input stays open
+ * after what is given.
+ *
+ * @param name The script's file name without the ending.
+ * @param args Its command line.
+ * @param options The variables it sees, its input and its folder.
+ * @returns The process.
+ */
+export async function start(
+  name: string,
+  args: Args,
+  options: RunOptions = {},
+): Promise<Deno.ChildProcess> {
   const script = new URL(`scripts/${name}.ts`, ROOT).pathname;
   const permissions = await permissionsOf(name, options.env?.API_URL);
-  return await runProcess(
+  return await spawn(
     Deno.execPath(),
     ["run", ...permissions, script, ...words(args)],
     { ...options, env: { ...options.env, ...taken("DENO_COVERAGE_DIR") } },
@@ -78,7 +95,7 @@ export async function run(
 }
 
 /** Splits a command line that needs no quotes. */
-function words(args: Args): string[] {
+export function words(args: Args): string[] {
   return typeof args === "string" ? args.split(" ").filter(Boolean) : args;
 }
 
@@ -111,8 +128,16 @@ export async function withFolder(
 export async function runProcess(
   command: string,
   args: string[],
-  { env = {}, stdin, cwd = FOLDER }: RunOptions = {},
+  options: RunOptions = {},
 ): Promise<Result> {
+  return await finish(await spawn(command, args, options), options);
+}
+
+async function spawn(
+  command: string,
+  args: string[],
+  { env = {}, stdin, cwd = FOLDER }: RunOptions,
+): Promise<Deno.ChildProcess> {
   const child = new Deno.Command(command, {
     args,
     cwd,
@@ -126,8 +151,16 @@ export async function runProcess(
   if (stdin !== undefined) {
     const writer = child.stdin.getWriter();
     await writer.write(new TextEncoder().encode(stdin));
-    await writer.close();
+    writer.releaseLock();
   }
+  return child;
+}
+
+async function finish(
+  child: Deno.ChildProcess,
+  { stdin }: RunOptions,
+): Promise<Result> {
+  if (stdin !== undefined) await child.stdin.close();
   const { code, stdout, stderr } = await child.output();
   const decoder = new TextDecoder();
   return {
