@@ -25,6 +25,8 @@ export interface RunOptions {
   stdin?: string | undefined;
   /** The folder it runs in. */
   cwd?: string | URL;
+  /** The permissions of a script, in place of those of its first line. */
+  permissions?: string[] | undefined;
 }
 
 /**
@@ -86,7 +88,8 @@ export async function start(
   options: RunOptions = {},
 ): Promise<Deno.ChildProcess> {
   const script = new URL(`scripts/${name}.ts`, ROOT).pathname;
-  const permissions = await permissionsOf(name, options.env?.API_URL);
+  const permissions = options.permissions ??
+    await permissionsOf(name, options.env?.API_URL);
   return await spawn(
     Deno.execPath(),
     ["run", ...permissions, script, ...words(args)],
