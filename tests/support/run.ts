@@ -103,18 +103,19 @@ export function words(args: Args): string[] {
 }
 
 /**
- * Lets a test use a folder of its own, below the one that processes run in, so
- * that a script may read and write there.
+ * Lets a test use a folder of its own; by default below the one that processes
+ * run in, so that a script may read and write there.
  *
  * @param test The test.
+ * @param dir The folder around it.
  */
-export async function withFolder(
-  test: (folder: string) => Promise<void>,
-): Promise<void> {
-  const dir = FOLDER.pathname;
+export async function withFolder<Outcome>(
+  test: (folder: string) => Promise<Outcome>,
+  dir = FOLDER.pathname,
+): Promise<Outcome> {
   const folder = await Deno.makeTempDir({ dir, prefix: ".test-" });
   try {
-    await test(folder);
+    return await test(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
