@@ -121,11 +121,9 @@ async function holds(stream: ReadableStream<Uint8Array>, text: string) {
 
 Deno.test("create_action_run starts an action and prints its run", async () => {
   await withPort({}, async (port) => {
-    const { code, stdout, stderr } = await create(
-      port,
-      "--entity checkout --run-as ci@example.com " +
-        "--property version=007 -p replicas:=3",
-    );
+    const args =
+      "--entity checkout --run-as me@a.test --property version=007 -p replicas:=3";
+    const { code, stdout, stderr } = await create(port, args);
     const run = JSON.parse(stdout);
     const said = `Started action "deploy": run "${run.id}"\n`;
     assertEquals([code, stderr], [0, said]);
@@ -133,7 +131,7 @@ Deno.test("create_action_run starts an action and prints its run", async () => {
     assertEquals({ properties, entity, createdBy, status }, {
       properties: { version: "007", replicas: 3 },
       entity: { identifier: "checkout" },
-      createdBy: "ci@example.com",
+      createdBy: "me@a.test",
       status: "IN_PROGRESS",
     });
     assertEquals(await runOf(port, run.id), run);
@@ -254,20 +252,13 @@ Deno.test("create_action_run repeats a start that Port turned away", async () =>
   );
 });
 
+/** No such run exists. */
+const UPDATED = "--run-id r_1 --status SUCCESS";
+
 /** A call, one for what does not exist, and what is said of that. */
 const CALLS: [name: string, args: string, missing: string, says: string][] = [
-  [
-    CREATE,
-    "-a deploy",
-    "-a nope",
-    'Action with identifier "nope" does not exist; check --action and ',
-  ],
-  [
-    UPDATE,
-    "--run-id r_1 --status SUCCESS",
-    "--run-id r_2 --summary x",
-    'Action run with id "r_2" does not exist; check --run-id and ',
-  ],
+  [CREATE, "-a deploy", "-a nope", '"nope" does not exist; check --action '],
+  [UPDATE, UPDATED, UPDATED, '"r_1" does not exist; check --run-id '],
 ];
 
 Deno.test("the action run scripts end each refusal of Port with its exit code", async () => {
@@ -275,15 +266,11 @@ Deno.test("the action run scripts end each refusal of Port with its exit code", 
   await withPort({}, async (port) => {
     for (const [name, args, missing, says] of CALLS) {
       const wrong = { env: { PORT_CLIENT_SECRET: "wrong" } };
-      assertError(
-        await port.run(name, args, wrong),
-        3,
-        "Cannot log in to Port",
-      );
+      const login = await port.run(name, args, wrong);
+      assertError(login, 3, "Cannot log in to Port");
       assertError(await port.run(name, missing), 4, says);
-      const dead = await port.run(name, `${args} --retries 0`, {
-        env: { API_URL },
-      });
+      const once = `${args} --retries 0`;
+      const dead = await port.run(name, once, { env: { API_URL } });
       assertError(dead, 6, "check the API URL");
       const soft = await port.run(name, `${missing} --soft-fail`);
       assertEquals([soft.code, soft.stdout], [0, ""]);
@@ -373,6 +360,18 @@ Deno.test("update_action_run --log adds a message and prints the run", async () 
   });
 });
 
+/** Sends the log while a test writes it; returns the messages that arrived. */
+async function pipeAlong(
+  port: TestPort,
+  id: string,
+  act: (script: Running) => Promise<void>,
+) {
+  const args = `--run-id ${id} --log -`;
+  const { code, stderr } = await runAlong(port, UPDATE, args, act);
+  assertEquals(code, 0, stderr);
+  return await logOf(port, id);
+}
+
 /** Sends standard input as the log; returns the messages that arrived. */
 async function pipe(port: TestPort, id: string, stdin: string, flags = "") {
   const { code, stderr } = await update(port, id, `--log - ${flags}`, stdin);
@@ -396,25 +395,17 @@ Deno.test("update_action_run --log - sends many lines in order and in few reques
 
 Deno.test("update_action_run --log - sends lines while the build goes on", async () => {
   await withRun([], async (port, id) => {
-    const log = async () => (await logOf(port, id)).join("\n");
-    const args = `--run-id ${id} --log -`;
-    const { code, stderr } = await runAlong(
-      port,
-      UPDATE,
-      args,
-      async (script) => {
-        for (const line of ["Compiling", "Testing"]) {
-          const arrived = port.logged("/logs 201");
-          await script.write(`${line}\r\n`);
-          await script.until(arrived);
-          assertEquals((await log()).split("\n").at(-1), line);
-        }
-        await script.write("\nlast");
-      },
-    );
-    assertEquals(code, 0, stderr);
+    const messages = await pipeAlong(port, id, async (script) => {
+      for (const line of ["Compiling", "Testing"]) {
+        const arrived = port.logged("/logs 201");
+        await script.write(`${line}\r\n`);
+        await script.until(arrived);
+        assertEquals((await logOf(port, id)).at(-1), line);
+      }
+      await script.write("\nlast");
+    });
     // An empty message would be none.
-    assertEquals(await log(), "Compiling\nTesting\n \nlast");
+    assertEquals(messages.join("\n"), "Compiling\nTesting\n \nlast");
   });
 });
 
@@ -422,25 +413,17 @@ Deno.test("update_action_run --log - gathers the lines of a chatty build", async
   const lines = Array.from({ length: 200 }, (_, number) => `line ${number}`);
   await withRun([], async (port, id) => {
     const begin = performance.now();
-    const args = `--run-id ${id} --log -`;
-    const { code, stderr } = await runAlong(
-      port,
-      UPDATE,
-      args,
-      async (script) => {
-        const [first, ...others] = lines;
-        const arrived = port.logged("/logs 201");
-        await script.write(`${first}\n`);
-        await script.until(arrived);
-        for (const line of others) {
-          await script.write(`${line}\n`);
-          // Port has had the time to answer in between.
-          await logOf(port, id);
-        }
-      },
-    );
-    assertEquals(code, 0, stderr);
-    const messages = await logOf(port, id);
+    const messages = await pipeAlong(port, id, async (script) => {
+      const [first, ...others] = lines;
+      const arrived = port.logged("/logs 201");
+      await script.write(`${first}\n`);
+      await script.until(arrived);
+      for (const line of others) {
+        await script.write(`${line}\n`);
+        // Port has had the time to answer in between.
+        await logOf(port, id);
+      }
+    });
     assertEquals(messages.join("\n").split("\n"), lines);
     // One a second, the first at once and the last at the end.
     const most = 2 + (performance.now() - begin) / 1_000;

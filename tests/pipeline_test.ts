@@ -1,9 +1,4 @@
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertStringIncludes,
-} from "jsr:@std/assert@1.0.19";
+import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
 import { type Config, parseConfig, runJob } from "./support/pipeline.ts";
 import { CIRCLECI } from "./support/calls.ts";
 import { type TestPort, withPort } from "./support/port.ts";
@@ -52,7 +47,7 @@ Deno.test("the pipeline's job deploy reports itself and hands the old version on
     await putCheckout(port, before);
     const result = await runJob(CONFIG, "deploy", DEPLOYMENT, port);
     assert(!result.isFailed, result.stderr);
-    assertStringIncludes(result.stdout, "Here 1.4.1 would give way to 1.4.2");
+    assertMatch(result.stdout, /Here 1\.4\.1 would give way to 1\.4\.2/);
     const job = await properties(port, "ciJob", JOB);
     assertEquals(job.status, "success");
     assertEquals(job.jobBranch, "https://github.com/acme/shop/tree/main");
@@ -71,8 +66,7 @@ Deno.test("the pipeline's job deploy stops in red while production is locked", a
       "Read an entity from Port",
       "Report the job to Port as failure",
     ]);
-    const why = "properties.locked_in_prod is true, expected anything but true";
-    assertStringIncludes(result.stderr, why);
+    assertMatch(result.stderr, /locked_in_prod is true, expected anything but/);
     const { status, startedAt } = await properties(port, "ciJob", JOB);
     assertEquals([status, startedAt], ["failure", undefined]);
   });
@@ -136,7 +130,7 @@ Deno.test("upsert-entity and get-entity take hostile parameters for values only"
     );
     assert(!isFailed, stderr);
     const values = `${HOSTILE}\nhttps://acme.test\n${HOSTILE}\n`;
-    assertStringIncludes(stderr, values);
+    assert(stderr.includes(values), stderr);
   });
 });
 
@@ -153,7 +147,7 @@ Deno.test("report-ci-job takes hostile parameters for values only", async () => 
         "report-ci-job": { status: "running", ...parameters },
       });
       assertEquals(isFailed, says !== undefined, stderr);
-      assertStringIncludes(stderr, says ?? "");
+      assert(stderr.includes(says ?? ""), stderr);
     }
     const { relations } = Object(await port.entity("ciJob", JOB));
     assertEquals(relations, { image: ["a+b", "c:d"] });
@@ -183,8 +177,7 @@ Deno.test("get-entity waits for what is expected", async () => {
     const get = { "get-entity": { ...CHECKOUT, expect, wait: "1s" } };
     const { isFailed, stderr } = await runSteps(port, get);
     assert(isFailed);
-    assertStringIncludes(stderr, "Waiting: Cannot get entity");
-    assertStringIncludes(stderr, "(waited 1 s)");
+    assertMatch(stderr, /Waiting: Cannot get entity[^]* \(waited 1 s\)/);
     await putCheckout(port, { approvedVersion: "1.4.2" });
     assert(!(await runSteps(port, get)).isFailed);
   });

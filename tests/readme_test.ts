@@ -2,7 +2,7 @@ import { assert, assertEquals } from "jsr:@std/assert@1.0.19";
 import type { Script } from "../lib/cli.ts";
 import { ENVIRONMENT, EXIT_CODES, optionGroups } from "../lib/help.ts";
 import { allOptions, type OptionTable } from "../lib/options.ts";
-import { CALLS, CIRCLECI } from "./support/calls.ts";
+import { CALLS, CIRCLECI, prepare } from "./support/calls.ts";
 import { type Config, parseConfig, runJob } from "./support/pipeline.ts";
 import { type TestPort, withPort } from "./support/port.ts";
 import { permissionsOf, ROOT, run } from "./support/run.ts";
@@ -84,15 +84,11 @@ async function withExamples(
   test: (port: TestPort, env: { PORT_RUN_ID: string }) => Promise<void>,
 ) {
   await withPort({}, async (port) => {
+    const PORT_RUN_ID = await prepare(port);
     const approvedVersion = CIRCLECI.CIRCLE_SHA1;
     const properties = { version: "1.0.0", approvedVersion };
     await port.put("service", { identifier: "checkout", properties });
-    const body = { properties: {} };
-    const answer = await port.call("POST", "/actions/deploy/runs", body);
-    await test(port, {
-      ...CIRCLECI,
-      PORT_RUN_ID: (await answer.json()).run.id,
-    });
+    await test(port, { ...CIRCLECI, PORT_RUN_ID });
   });
 }
 
