@@ -9,7 +9,14 @@ import {
   withPort,
   withServer,
 } from "./support/port.ts";
-import { type Args, type Result, run, start, words } from "./support/run.ts";
+import {
+  type Args,
+  readOutput,
+  type Result,
+  run,
+  start,
+  words,
+} from "./support/run.ts";
 
 const CREATE = "create_action_run";
 const UPDATE = "update_action_run";
@@ -91,38 +98,25 @@ async function runAlong(
   act: (script: Running) => Promise<void>,
 ): Promise<Result> {
   const child = await start(name, args, { env: port.env, stdin: "" });
-  const [watched, kept] = child.stderr.tee();
-  const stdout = new Response(child.stdout).text();
-  const stderr = new Response(kept).text();
+  const { said, result } = readOutput(child);
   const input = child.stdin.getWriter();
   try {
     await act({
       until: (event) => Promise.race([event, child.status]),
-      said: (text) => holds(watched, text),
+      said,
       write: (text) => input.write(new TextEncoder().encode(text)),
     });
   } finally {
     await input.close().catch(() => {});
-    await child.status;
+    await result;
   }
-  const { code } = await child.status;
-  return { code, stdout: await stdout, stderr: await stderr };
-}
-
-async function holds(stream: ReadableStream<Uint8Array>, text: string) {
-  let all = "";
-  const parts = stream.pipeThrough(new TextDecoderStream());
-  for await (const part of parts.values({ preventCancel: true })) {
-    all += part;
-    if (all.includes(text)) return;
-  }
-  throw new Error(`The script has ended: ${all}`);
+  return await result;
 }
 
 Deno.test("create_action_run starts an action and prints its run", async () => {
   await withPort({}, async (port) => {
     const args =
-      "--entity checkout --run-as me@a.test --property version=007 -p replicas:=3";
+      "-e checkout --run-as me@a.test --property version=007 -p replicas:=3";
     const { code, stdout, stderr } = await create(port, args);
     const run = JSON.parse(stdout);
     const said = `Started action "deploy": run "${run.id}"\n`;

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
 import { XMLParser, XMLValidator } from "npm:fast-xml-parser@4.5.3";
 import type { LocalPortOptions } from "../scripts/local_port.ts";
 import { assertWrongCalls, type TestPort, withPort } from "./support/port.ts";
-import { runProcess, start, withFolder } from "./support/run.ts";
+import { readOutput, runProcess, start, withFolder } from "./support/run.ts";
 
 const BULK = "bulk_upsert_entities";
 
@@ -199,50 +199,52 @@ Deno.test("bulk_upsert_entities --shard takes each entity in one part", async ()
   });
 });
 
-/** Sends signals when the first request has arrived; returns how it ended. */
+/** Sends signals after the first request; returns how the script ended. */
 async function interrupt(
   port: TestPort,
   flags: string,
-  signals: Deno.Signal[],
+  [first, second]: [Deno.Signal, Deno.Signal?],
   stdin?: string,
 ) {
   const child = await start(BULK, flags, { env: port.env, stdin });
+  const { said, result } = readOutput(child);
   await port.logged("/entities/bulk");
-  for (const signal of signals) child.kill(signal);
-  const { code, stdout, stderr } = await child.output();
+  child.kill(first);
+  if (second) {
+    await said("Interrupted: ");
+    child.kill(second);
+  }
+  const { code, stdout, stderr } = await result;
   // Nobody reads any more.
   if (stdin !== undefined) await child.stdin.close().catch(() => {});
-  const decoder = new TextDecoder();
-  const { created, failed } = JSON.parse(decoder.decode(stdout) || "{}");
-  return { code, created, failed, stderr: decoder.decode(stderr) };
+  const { created, failed } = JSON.parse(stdout || "{}");
+  return { code, created, failed, stderr };
 }
 
 Deno.test("bulk_upsert_entities ends well on SIGINT and SIGTERM, and loses nothing", async () => {
-  const cases: [signals: Deno.Signal[], code: number][] = [
+  const cases: [signals: [Deno.Signal, Deno.Signal?], code: number][] = [
     [["SIGINT"], 130],
     [["SIGTERM"], 143],
     // As from a terminal and, once more, from `deno task`.
     [["SIGINT", "SIGINT"], 130],
   ];
   for (const [signals, expected] of cases) {
-    await withBoth({ latency: 20 }, async (port, folder) => {
+    await withBoth({ latency: 250 }, async (port, folder) => {
       const all = `${folder}/all.ndjson`;
       const file = `${folder}/failed.ndjson`;
-      await Deno.writeTextFile(all, ndjson(services(2000)));
+      await Deno.writeTextFile(all, ndjson(services(600)));
       const flags = `${all} --failed-file=${file}`;
-      const { code, created, failed, stderr } = await interrupt(
-        port,
-        flags,
-        signals,
-      );
-      assertEquals([code, created + failed], [expected, 2000]);
-      assertMatch(stderr, /^Interrupted: /m);
+      const end = await interrupt(port, flags, signals);
+      const { code, created, failed } = end;
+      assertEquals([code, created + failed], [expected, 600]);
+      assertMatch(end.stderr, /^Interrupted: /m);
       const kept = (await Deno.readTextFile(file)).trim().split("\n");
       const there = await catalogue(port, "service");
       assertEquals([kept.length, there.size], [failed, created]);
       assert(kept.every((line) => !there.has(JSON.parse(line).identifier)));
-      assertEquals((await bulk(port, ndjson(kept))).code, 0);
-      assertEquals((await catalogue(port, "service")).size, 2000);
+      const again = await bulk(port, ndjson(kept), "--concurrency=20");
+      assertEquals(again.code, 0, again.stderr);
+      assertEquals((await catalogue(port, "service")).size, 600);
     });
   }
 });

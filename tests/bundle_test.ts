@@ -75,7 +75,7 @@ async function assertBundle(bundle: string, name: string) {
   });
 }
 
-Deno.test("each bundle is small, says its rights and licence, and runs alone", async () => {
+Deno.test("each bundle is small, says its permissions and licence, and runs alone", async () => {
   await withBundles(async (folder) => {
     const scripts = Object.keys(CALLS);
     const bundles = [...scripts, "local_port"].map((name) => `${name}.js`);

@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
 import { FAILURES } from "../scripts/local_port.ts";
 import { withPort } from "./support/port.ts";
 
-/** A call of each script, what it prints, and the version that is there then. */
+/** A call of each script, what it prints, and the version stored then. */
 const CALLS: [name: string, args: string, prints: RegExp, version: string][] = [
   ["upsert_entity", "-p version=2", /^\{[^]*"version": "2"[^]*\}\n$/, "2"],
   ["get_entity", "--select properties.version", /^1\n$/, "1"],

@@ -29,7 +29,7 @@ const { private: key, cert } = selfsigned.generate(
 
 const CALL = "-b service -i checkout --retries 0 --timeout 3s";
 
-/** Reads an entity of the Port at a URL, with the right to reach that host. */
+/** Reads an entity of the Port at a URL, with permission to reach that host. */
 async function get(apiUrl: string, env: Record<string, string> = {}) {
   const all = { ...CREDENTIALS, NO_PROXY: "", API_URL: apiUrl, ...env };
   return await run("get_entity", CALL, { env: all });
@@ -182,7 +182,7 @@ Deno.test("a redirect to another host is not followed, with or without token", a
           : Response.redirect(elsewhere.url + pathname, 307);
       };
       await withServer(redirect, async (API_URL) => {
-        // The run has the right to reach both.
+        // The run has the permission to reach both.
         const hosts = [API_URL, elsewhere.url].map((url) => new URL(url).host);
         const permissions = [
           ...await permissionsOf("get_entity"),
@@ -293,7 +293,8 @@ Deno.test("an answer of 1 GiB is not read to its end", async () => {
   };
   await withListener(listen(), flood, async (port) => {
     const env = { ...CREDENTIALS, API_URL: `http://127.0.0.1:${port}` };
-    const child = await start("get_entity", "-b service -i a", { env });
+    const call = "-b service -i a --retries 0";
+    const child = await start("get_entity", call, { env });
     const peak = watchMemory(child.pid);
     const { code, stderr } = await child.output();
     assertEquals(code, 6);

@@ -153,7 +153,7 @@ Deno.test("README, .ci/run and the pipeline name one version of Deno", async () 
   assertEquals(new Set(versions.flat()).size, 1, versions.join(" "));
 });
 
-Deno.test("the job and README give the rights of the script's first line", async () => {
+Deno.test("the job and README give the permissions of the script's first line", async () => {
   const [env = "", ...rights] = await permissionsOf("upsert_entity");
   for (const text of [README, PIPELINE]) {
     assert(text.includes(env.replace(",BASH_ENV", "")));

@@ -86,7 +86,7 @@ Deno.test("secret and token appear in no output, even at --verbose", async () =>
   }
 });
 
-/** Passes everything on to the local Port; keeps the tokens that it hands out. */
+/** Passes everything on to the local Port; keeps the tokens it hands out. */
 function passOn({ url }: TestPort, tokens: string[]): Deno.ServeHandler {
   return async ({ method, headers, url: asked, body }) => {
     const { pathname, search } = new URL(asked);
@@ -125,7 +125,7 @@ Deno.test("an API URL with a password is refused and not shown", async () => {
   }
 });
 
-Deno.test("each script's first line holds no more rights than it needs", async () => {
+Deno.test("each script's first line holds no more permissions than it needs", async () => {
   const env = "env=PORT_*,API_URL,CIRCLECI,CIRCLE_BUILD_URL";
   const hosts =
     "net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io";
@@ -147,7 +147,7 @@ Deno.test("each script's first line holds no more rights than it needs", async (
   }
 });
 
-/** A call, and what the line must name when it lacks one of these rights. */
+/** A call, and what the line names when one of these permissions is missing. */
 type Need = [script: string, args: Args, names: Record<string, string>];
 
 /** The calls of all scripts, which lack the same. */
@@ -158,7 +158,7 @@ function all(names: Record<string, string>): Need[] {
 const SET_ENV = "-b service -i checkout --set-env=ID=identifier";
 const ENV_FILE = { BASH_ENV: "--allow-env=BASH_ENV", write: "--allow-write" };
 
-/** Each right that the first lines hold, but for the network and `.env`. */
+/** Each permission of the first lines, but for the network and `.env`. */
 const NEEDS: Need[] = [
   ...all({ "PORT_*": "--allow-env=PORT_*" }),
   ["upsert_entity", SET_ENV, ENV_FILE],
@@ -191,7 +191,7 @@ async function writeFiles(folder: string) {
   }
 }
 
-/** Takes a right out of the flags: the whole flag, or a name of its list. */
+/** Removes a permission: the whole flag, or one name of its list. */
 function without(rights: string[], right: string): string[] {
   return rights.filter((flag) => !flag.startsWith(`--allow-${right}=`))
     .map((flag) => {
@@ -201,7 +201,7 @@ function without(rights: string[], right: string): string[] {
     });
 }
 
-/** Fails unless a call works, and without a right names that in one line. */
+/** Fails unless a call works, and names a missing permission in one line. */
 async function assertNeeded(
   port: TestPort,
   [script, args, names]: Need,
@@ -224,7 +224,7 @@ async function assertNeeded(
   }
 }
 
-Deno.test("each right is needed: without it, one line names it", async () => {
+Deno.test("each permission is needed: without it, one line names it", async () => {
   await withFolder(async (cwd) => {
     await writeFiles(cwd);
     await withPort({}, async (port) => {
@@ -245,7 +245,7 @@ Deno.test("each right is needed: without it, one line names it", async () => {
   });
 });
 
-Deno.test("without the right to a host, one line names it", async () => {
+Deno.test("without the permission to a host, one line names it", async () => {
   await withPort({}, async (port) => {
     const { host } = new URL(port.url);
     for (const name of SCRIPTS) {
@@ -257,7 +257,7 @@ Deno.test("without the right to a host, one line names it", async () => {
   });
 });
 
-Deno.test("without the rights to what CircleCI says, a failure lacks its link", async () => {
+Deno.test("without the permissions to what CircleCI says, a failure lacks its link", async () => {
   await withPort({}, async (port) => {
     const rights = await permissionsOf("get_entity", port.url);
     const call = async (permissions: string[]) =>

@@ -74,8 +74,8 @@ export async function run(
 }
 
 /**
- * Starts a script, for a test that acts while it runs; standard input stays open
- * after what is given.
+ * Starts a script, for a test that acts while it runs; standard input stays
+ * open after what is given.
  *
  * @param name The script's file name without the ending.
  * @param args Its command line.
@@ -165,13 +165,38 @@ async function finish(
   { stdin }: RunOptions,
 ): Promise<Result> {
   if (stdin !== undefined) await child.stdin.close();
-  const { code, stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  return {
-    code,
-    stdout: decoder.decode(stdout),
-    stderr: decoder.decode(stderr),
+  return await readOutput(child).result;
+}
+
+/** What a process writes. */
+export interface Output {
+  /** Resolves when standard error brings a text; fails when it ends before. */
+  said(text: string): Promise<void>;
+  /** All that it left behind, at its end. */
+  result: Promise<Result>;
+}
+
+/** Reads what a process writes, for a test that acts while it runs. */
+export function readOutput(child: Deno.ChildProcess): Output {
+  const [watched, kept] = child.stderr.tee();
+  const parts = watched.pipeThrough(new TextDecoderStream());
+  const said = async (text: string) => {
+    let all = "";
+    for await (const part of parts.values({ preventCancel: true })) {
+      all += part;
+      if (all.includes(text)) return;
+    }
+    throw new Error(`The script has ended: ${all}`);
   };
+  const read = async () => {
+    const [stdout, stderr, { code }] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(kept).text(),
+      child.status,
+    ]);
+    return { code, stdout, stderr };
+  };
+  return { said, result: read() };
 }
 
 /** What Deno itself needs to find its cache; no credentials of the developer. */
