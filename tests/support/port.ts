@@ -24,6 +24,9 @@ export const CREDENTIALS = {
   PORT_CLIENT_SECRET: SECRET,
 };
 
+/** Variables with a secret that the local Port refuses. */
+export const WRONG_SECRET = { PORT_CLIENT_SECRET: "wrong" };
+
 /** A local Port for one test, with a client for looking into its catalogue. */
 export interface TestPort extends LocalPort {
   /** One line for each request that arrived. */
@@ -115,8 +118,30 @@ function testPort(
   };
 }
 
-/** A wrong command line, and what the one line it gets must say. */
-export type WrongCall = [args: Args, message: string];
+/**
+ * Creates entities directly, 20 per request.
+ *
+ * @param port The local Port.
+ * @param blueprint Identifier of the blueprint.
+ * @param entities The entities, or only their identifiers.
+ */
+export async function put(
+  port: TestPort,
+  blueprint: string,
+  entities: (string | Record<string, unknown>)[],
+): Promise<void> {
+  const path = `/blueprints/${blueprint}/entities/bulk?upsert=true`;
+  for (let at = 0; at < entities.length; at += 20) {
+    const batch = entities.slice(at, at + 20).map((entity) =>
+      typeof entity === "string" ? { identifier: entity } : entity
+    );
+    const answer = await port.call("POST", path, { entities: batch });
+    assertEquals(answer.status, 200, await answer.text());
+  }
+}
+
+/** A wrong command line, and what its one error line must contain. */
+export type WrongCall = [args: Args, message: string, options?: RunOptions];
 
 /**
  * Fails unless each wrong call ends with exit code 2, one line that says what is
@@ -129,15 +154,44 @@ export async function assertWrongCalls(
   name: string,
   calls: WrongCall[],
 ): Promise<void> {
-  await withPort({}, async ({ env, log }) => {
-    await Promise.all(calls.map(async ([args, says]) => {
-      const result = await run(name, args, { env });
+  await withPort({}, async (port) => {
+    await Promise.all(calls.map(async ([args, message, options]) => {
+      const result = await port.run(name, args, options);
       assertEquals([result.code, result.stdout], [2, ""], result.stderr);
       assertMatch(result.stderr, /^error: [^\n]*\(see --help\)\n$/);
-      assertStringIncludes(result.stderr, says);
+      assertStringIncludes(result.stderr, message);
     }));
-    assertEquals(log, []);
+    assertEquals(port.log, []);
   });
+}
+
+/** A failing call, its exit code, and what its one error line must contain. */
+export type FailingCall = [
+  args: Args,
+  code: number,
+  message: string,
+  options?: RunOptions,
+];
+
+/**
+ * Fails unless each call ends with its exit code and one line, and prints
+ * nothing.
+ *
+ * @param port The local Port.
+ * @param name The script's file name without the ending.
+ * @param calls The failing calls.
+ */
+export async function assertFailures(
+  port: TestPort,
+  name: string,
+  calls: FailingCall[],
+): Promise<void> {
+  await Promise.all(calls.map(async ([args, code, message, options]) => {
+    const result = await port.run(name, args, options);
+    assertEquals([result.code, result.stdout], [code, ""], result.stderr);
+    assertMatch(result.stderr, /^error: [^\n]*\n$/);
+    assertStringIncludes(result.stderr, message);
+  }));
 }
 
 /** A URL where nothing listens: what listened there has just ended. */
