@@ -10,9 +10,10 @@ import {
   put,
   type TestPort,
   withPort,
+  withServer,
   WRONG_SECRET,
 } from "./support/port.ts";
-import type { Result } from "./support/run.ts";
+import { type Result, run } from "./support/run.ts";
 
 const CHECKOUT = "-b service -i checkout";
 
@@ -114,26 +115,14 @@ Deno.test("get_entity ends with the exit code of what failed", async () => {
 });
 
 Deno.test("get_entity ends with exit code 5 when Port rejects the request", async () => {
-  const server = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-    ({ url }) =>
-      url.endsWith("/access_token")
-        ? Response.json({ accessToken: "made-up", expiresIn: 60 })
-        : Response.json({ message: "No such path" }, { status: 422 }),
-  );
-  const env = { API_URL: `http://127.0.0.1:${server.addr.port}` };
-  try {
-    await withPort({}, async (port) => {
-      await assertFailures(port, "get_entity", [[
-        `${CHECKOUT} --include %`,
-        5,
-        "Port answered 422: No such path",
-        { env },
-      ]]);
-    });
-  } finally {
-    await server.shutdown();
-  }
+  const answer = () =>
+    Response.json({ message: "No such path" }, { status: 422 });
+  await withServer(answer, async (env) => {
+    const args = `${CHECKOUT} --include %`;
+    const { code, stderr } = await run("get_entity", args, { env });
+    assertEquals(code, 5);
+    assertStringIncludes(stderr, "Port answered 422: No such path");
+  });
 });
 
 Deno.test("get_entity --soft-fail turns a rejection by Port into a warning", async () => {

@@ -6,10 +6,11 @@ import {
   put,
   type TestPort,
   withPort,
+  withServer,
   WRONG_SECRET,
   type WrongCall,
 } from "./support/port.ts";
-import { type Args, type RunOptions, withFile } from "./support/run.ts";
+import { type Args, run, type RunOptions, withFile } from "./support/run.ts";
 
 const SERVICES = [
   {
@@ -177,14 +178,23 @@ Deno.test("search_entities --limit prints at most that many", async () => {
     ["3", ["cart", "checkout", "stub"]],
     ["999999999", ["cart", "checkout", "stub"]],
   ]);
+  await withServices(async (port) => {
+    assertEquals((await found(port, "-w $identifier!=x --limit 1")).length, 1);
+  });
 });
 
 Deno.test("search_entities --limit requests no more than it prints", async () => {
-  await withServices(async (port) => {
-    assertEquals((await found(port, "-w $identifier!=x --limit 1")).length, 1);
-    assertEquals((await found(port, "-b service --limit 2")).length, 2);
-    assertEquals(searchesIn(port), 2);
+  const limits: unknown[] = [];
+  const answer = async (request: Request) => {
+    limits.push((await request.json()).limit);
+    return Response.json({ entities: SERVICES.slice(0, 2), next: "more" });
+  };
+  await withServer(answer, async (env) => {
+    const args = "-b service --limit 2 --select identifier";
+    const { stdout, stderr } = await run("search_entities", args, { env });
+    assertEquals([stdout, stderr], ["cart\ncheckout\n", ""]);
   });
+  assertEquals(limits, [2]);
 });
 
 Deno.test("search_entities --select prints a value of each entity that has it", async () => {

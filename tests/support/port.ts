@@ -194,6 +194,32 @@ export async function assertFailures(
   }));
 }
 
+/**
+ * Starts a server in place of Port that lets anybody log in, lets a test use it
+ * and ends it.
+ *
+ * @param answer Answers every request but the log-in.
+ * @param test The test; it gets the variables that lead a script to the server.
+ */
+export async function withServer(
+  answer: (request: Request) => Response | Promise<Response>,
+  test: (env: Record<string, string>) => Promise<void>,
+): Promise<void> {
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    (request) =>
+      request.url.endsWith("/access_token")
+        ? Response.json({ accessToken: "made-up", expiresIn: 60 })
+        : answer(request),
+  );
+  try {
+    const API_URL = `http://127.0.0.1:${server.addr.port}`;
+    await test({ ...CREDENTIALS, API_URL });
+  } finally {
+    await server.shutdown();
+  }
+}
+
 /** A URL where nothing listens: what listened there has just ended. */
 export async function deadUrl(): Promise<string> {
   const { url, close } = await startLocalPort();
