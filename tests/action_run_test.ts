@@ -2,12 +2,13 @@ import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
 import type { Failure } from "../scripts/local_port.ts";
 import {
   assertError,
+  assertFailures,
   assertWrongCalls,
-  CREDENTIALS,
   deadUrl,
   type TestPort,
   withPort,
   withServer,
+  WRONG_SECRET,
 } from "./support/port.ts";
 import {
   type Args,
@@ -256,16 +257,14 @@ const CALLS: [name: string, args: string, missing: string, says: string][] = [
 ];
 
 Deno.test("the action run scripts end each refusal of Port with its exit code", async () => {
-  const API_URL = await deadUrl();
+  const dead = { env: { API_URL: await deadUrl() } };
   await withPort({}, async (port) => {
     for (const [name, args, missing, says] of CALLS) {
-      const wrong = { env: { PORT_CLIENT_SECRET: "wrong" } };
-      const login = await port.run(name, args, wrong);
-      assertError(login, 3, "Cannot log in to Port");
-      assertError(await port.run(name, missing), 4, says);
-      const once = `${args} --retries 0`;
-      const dead = await port.run(name, once, { env: { API_URL } });
-      assertError(dead, 6, "check the API URL");
+      await assertFailures(port, name, [
+        [args, 3, "Cannot log in to Port", { env: WRONG_SECRET }],
+        [missing, 4, says],
+        [`${args} --retries 0`, 6, "check the API URL", dead],
+      ]);
       const soft = await port.run(name, `${missing} --soft-fail`);
       assertEquals([soft.code, soft.stdout], [0, ""]);
       assertMatch(soft.stderr, /^warning: .* \(--soft-fail\)\n$/);
@@ -277,12 +276,9 @@ Deno.test("the action run scripts end each refusal of Port with its exit code", 
 
 Deno.test("the action run scripts exit with 5 when Port rejects the request", async () => {
   await Promise.all([400, 409, 422].map(async (status) => {
-    const answer = (request: Request) =>
-      request.url.endsWith("/access_token")
-        ? Response.json({ ok: true, accessToken: "made-up", expiresIn: 60 })
-        : Response.json({ message: "No such input" }, { status });
-    await withServer(answer, async (API_URL) => {
-      const env = { ...CREDENTIALS, API_URL };
+    const refuse = () =>
+      Response.json({ message: "No such input" }, { status });
+    await withServer(refuse, async (env) => {
       for (const [name, args] of CALLS) {
         const says = `Port answered ${status}: No such input`;
         assertError(await run(name, args, { env }), 5, says);

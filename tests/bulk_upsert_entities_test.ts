@@ -1,7 +1,12 @@
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
 import { XMLParser, XMLValidator } from "npm:fast-xml-parser@4.5.3";
 import type { LocalPortOptions } from "../scripts/local_port.ts";
-import { assertWrongCalls, type TestPort, withPort } from "./support/port.ts";
+import {
+  assertWrongCalls,
+  put,
+  type TestPort,
+  withPort,
+} from "./support/port.ts";
 import { readOutput, runProcess, start, withFolder } from "./support/run.ts";
 
 const BULK = "bulk_upsert_entities";
@@ -136,7 +141,7 @@ Deno.test("bulk_upsert_entities keeps what fails, each with its reason, ready to
     const report = await Deno.readTextFile(junit);
     assertMatch(report, /name="bad" .*\n {4}<failure message="[^"]*colour/);
     // Corrected, the kept lines are all that is missing.
-    await port.put("image", { identifier: "none" });
+    await put(port, "image", ["none"]);
     const again = ndjson(kept.slice(1));
     assertEquals((await bulk(port, again)).code, 0);
   });

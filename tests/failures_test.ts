@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
 import { FAILURES } from "../scripts/local_port.ts";
-import { withPort } from "./support/port.ts";
+import { put, withPort } from "./support/port.ts";
 
 /** A call of each script, what it prints, and the version stored then. */
 const CALLS: [name: string, args: string, prints: RegExp, version: string][] = [
@@ -15,7 +15,7 @@ for (const [name, args, prints, version] of CALLS) {
       const failures = ["none", "none", kind, "none", kind] as const;
       return withPort({ failures: [...failures] }, async (port) => {
         const properties = { version: "1" };
-        await port.put("service", { identifier: "checkout", properties });
+        await put(port, "service", [{ identifier: "checkout", properties }]);
         const call = `-b service -i checkout ${args}`;
         const { code, stdout, stderr } = await port.run(name, call);
         assertEquals(code, 0, `${kind}: ${stderr}`);

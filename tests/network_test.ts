@@ -4,8 +4,9 @@ import {
   assertError,
   CREDENTIALS,
   deadUrl,
+  put,
+  withHandler,
   withPort,
-  withServer,
 } from "./support/port.ts";
 import { permissionsOf, type Result, run, start } from "./support/run.ts";
 
@@ -107,7 +108,7 @@ async function withPortBehind(
   test: (port: number) => Promise<void>,
 ) {
   await withPort({}, async (port) => {
-    await port.put("service", { identifier: "checkout" });
+    await put(port, "service", ["checkout"]);
     const target = Number(new URL(port.url).port);
     const forward: Serve = (connection) => join(connection, target);
     await withListener(listener, forward, test);
@@ -181,7 +182,7 @@ Deno.test("a redirect to another host is not followed, with or without token", a
           ? Response.json({ accessToken: "made-up", expiresIn: 60 })
           : Response.redirect(elsewhere.url + pathname, 307);
       };
-      await withServer(redirect, async (API_URL) => {
+      await withHandler(redirect, async (API_URL) => {
         // The run has the permission to reach both.
         const hosts = [API_URL, elsewhere.url].map((url) => new URL(url).host);
         const permissions = [

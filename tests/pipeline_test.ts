@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
 import { type Config, parseConfig, runJob } from "./support/pipeline.ts";
 import { CIRCLECI } from "./support/calls.ts";
-import { type TestPort, withPort } from "./support/port.ts";
+import { put, type TestPort, withPort, WRONG_SECRET } from "./support/port.ts";
 import { ROOT } from "./support/run.ts";
 
 const TEXT = await Deno.readTextFile(new URL(".circleci/config.yml", ROOT));
@@ -19,7 +19,7 @@ async function runSteps(port: TestPort, ...steps: Config[]) {
 const CHECKOUT = { blueprint: "service", identifier: "checkout" };
 
 async function putCheckout(port: TestPort, properties: Config) {
-  await port.put("service", { identifier: "checkout", properties });
+  await put(port, "service", [{ identifier: "checkout", properties }]);
 }
 
 /** The properties of an entity in the catalogue. */
@@ -92,7 +92,7 @@ Deno.test("with-ci-job-report leaves a failure in Port and the job red", async (
 
 Deno.test("with-ci-job-report fails the job for its report only with soft-fail: false", async () => {
   await withPort({}, async (port) => {
-    const env = { ...port.env, PORT_CLIENT_SECRET: "wrong" };
+    const env = { ...port.env, ...WRONG_SECRET };
     const report = { steps: [{ run: "echo works" }] };
     const soft = await runSteps({ ...port, env }, {
       "with-ci-job-report": report,

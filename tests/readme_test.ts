@@ -4,7 +4,7 @@ import { ENVIRONMENT, EXIT_CODES, optionGroups } from "../lib/help.ts";
 import { allOptions, type OptionTable } from "../lib/options.ts";
 import { CALLS, CIRCLECI, prepare } from "./support/calls.ts";
 import { type Config, parseConfig, runJob } from "./support/pipeline.ts";
-import { type TestPort, withPort } from "./support/port.ts";
+import { put, type TestPort, withPort } from "./support/port.ts";
 import { permissionsOf, ROOT, run } from "./support/run.ts";
 import { runInShell } from "./support/shell.ts";
 
@@ -87,7 +87,7 @@ async function withExamples(
     const PORT_RUN_ID = await prepare(port);
     const approvedVersion = CIRCLECI.CIRCLE_SHA1;
     const properties = { version: "1.0.0", approvedVersion };
-    await port.put("service", { identifier: "checkout", properties });
+    await put(port, "service", [{ identifier: "checkout", properties }]);
     await test(port, { ...CIRCLECI, PORT_RUN_ID });
   });
 }

@@ -5,8 +5,8 @@ import {
   CREDENTIALS,
   SECRET,
   type TestPort,
+  withHandler,
   withPort,
-  withServer,
 } from "./support/port.ts";
 import {
   type Args,
@@ -74,7 +74,7 @@ Deno.test("secret and token appear in no output, even at --verbose", async () =>
     [500, false, 6],
   ];
   for (const [status, isIn, expected] of cases) {
-    await withServer(echo(status, isIn), async (API_URL) => {
+    await withHandler(echo(status, isIn), async (API_URL) => {
       for (const name of SCRIPTS) {
         const result = await runCall(name, { API_URL }, "-v --retries=1");
         const isPartial = name === BULK && expected !== 3;
@@ -103,7 +103,7 @@ Deno.test("a working call at --verbose tells of each request and of no secret", 
     const tokens: string[] = [];
     await withPort({}, async (port) => {
       const PORT_RUN_ID = await prepare(port);
-      await withServer(passOn(port, tokens), async (API_URL) => {
+      await withHandler(passOn(port, tokens), async (API_URL) => {
         const env = { API_URL, PORT_RUN_ID };
         const result = await runCall(name, env, "--verbose");
         const { code, stderr } = result;

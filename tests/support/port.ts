@@ -24,11 +24,8 @@ export const CREDENTIALS = {
   PORT_CLIENT_SECRET: SECRET,
 };
 
-/** What tests put into the catalogue. */
-export interface Entity {
-  identifier: string;
-  properties?: Record<string, unknown>;
-}
+/** Variables with a secret that the local Port refuses. */
+export const WRONG_SECRET = { PORT_CLIENT_SECRET: "wrong" };
 
 /** A local Port for one test, with a client for looking into its catalogue. */
 export interface TestPort extends LocalPort {
@@ -42,8 +39,6 @@ export interface TestPort extends LocalPort {
   env: Record<string, string>;
   /** Sends a request past the scripts, logged in. */
   call(method: string, path: string, body?: unknown): Promise<Response>;
-  /** Puts an entity into the catalogue. */
-  put(blueprint: string, entity: Entity): Promise<void>;
   /** The entity as the catalogue holds it; `undefined` when it is not there. */
   entity(blueprint: string, identifier: string): Promise<unknown>;
 }
@@ -110,11 +105,6 @@ function testPort(
     }`;
     return (await (await call("GET", path)).json()).entity;
   };
-  const put = async (blueprint: string, entity: Entity) => {
-    const path = `/blueprints/${blueprint}/entities?upsert=true`;
-    const answer = await call("POST", path, entity);
-    assertEquals(answer.ok, true, await answer.text());
-  };
   const env = { ...CREDENTIALS, API_URL: url };
   return {
     url,
@@ -122,15 +112,36 @@ function testPort(
     log,
     env,
     call,
-    put,
     entity,
     run: (name, args, options) =>
       run(name, args, { ...options, env: { ...env, ...options?.env } }),
   };
 }
 
-/** A wrong command line, and what the one line it gets must say. */
-export type WrongCall = [args: Args, message: string];
+/**
+ * Creates entities directly, 20 per request.
+ *
+ * @param port The local Port.
+ * @param blueprint Identifier of the blueprint.
+ * @param entities The entities, or only their identifiers.
+ */
+export async function put(
+  port: TestPort,
+  blueprint: string,
+  entities: (string | Record<string, unknown>)[],
+): Promise<void> {
+  const path = `/blueprints/${blueprint}/entities/bulk?upsert=true`;
+  for (let at = 0; at < entities.length; at += 20) {
+    const batch = entities.slice(at, at + 20).map((entity) =>
+      typeof entity === "string" ? { identifier: entity } : entity
+    );
+    const answer = await port.call("POST", path, { entities: batch });
+    assertEquals(answer.status, 200, await answer.text());
+  }
+}
+
+/** A wrong command line, and what its one error line must contain. */
+export type WrongCall = [args: Args, message: string, options?: RunOptions];
 
 /**
  * Fails unless each wrong call ends with exit code 2, one line that says what is
@@ -143,11 +154,11 @@ export async function assertWrongCalls(
   name: string,
   calls: WrongCall[],
 ): Promise<void> {
-  await withPort({}, async ({ env, log }) => {
-    await Promise.all(calls.map(async ([args, says]) => {
-      assertError(await run(name, args, { env }), 2, says);
+  await withPort({}, async (port) => {
+    await Promise.all(calls.map(async ([args, message, options]) => {
+      assertError(await port.run(name, args, options), 2, message);
     }));
-    assertEquals(log, []);
+    assertEquals(port.log, []);
   });
 }
 
@@ -171,13 +182,59 @@ export function assertError(
   assertEquals(stderr.includes(SECRET), false);
 }
 
+/** A failing call, its exit code, and what its one error line must contain. */
+export type FailingCall = [
+  args: Args,
+  code: number,
+  message: string,
+  options?: RunOptions,
+];
+
 /**
- * Lets a test use a server other than Port.
+ * Fails unless each call ends with its exit code and one line, and prints
+ * nothing.
+ *
+ * @param port The local Port.
+ * @param name The script's file name without the ending.
+ * @param calls The failing calls.
+ */
+export async function assertFailures(
+  port: TestPort,
+  name: string,
+  calls: FailingCall[],
+): Promise<void> {
+  await Promise.all(calls.map(async ([args, code, message, options]) => {
+    assertError(await port.run(name, args, options), code, message);
+  }));
+}
+
+/**
+ * Starts a server in place of Port that lets anybody log in, lets a test use it
+ * and ends it.
+ *
+ * @param answer Answers every request but the log-in.
+ * @param test The test; it gets the variables that lead a script to the server.
+ */
+export async function withServer(
+  answer: (request: Request) => Response | Promise<Response>,
+  test: (env: Record<string, string>) => Promise<void>,
+): Promise<void> {
+  await withHandler(
+    (request) =>
+      request.url.endsWith("/access_token")
+        ? Response.json({ accessToken: "made-up", expiresIn: 60 })
+        : answer(request),
+    (API_URL) => test({ ...CREDENTIALS, API_URL }),
+  );
+}
+
+/**
+ * Lets a test use a server with a handler of its own.
  *
  * @param handler Answers each request.
  * @param test The test; it gets the server's URL.
  */
-export async function withServer(
+export async function withHandler(
   handler: Deno.ServeHandler,
   test: (url: string) => Promise<void>,
 ): Promise<void> {

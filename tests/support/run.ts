@@ -122,6 +122,22 @@ export async function withFolder<Outcome>(
 }
 
 /**
+ * Lets a test use a file in a folder of its own, see {@linkcode withFolder}.
+ *
+ * @param text What the file holds.
+ * @param test The test.
+ */
+export async function withFile(
+  text: string,
+  test: (path: string) => Promise<void>,
+): Promise<void> {
+  await withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/file`, text);
+    await test(`${folder}/file`);
+  });
+}
+
+/**
  * Runs a process to its end.
  *
  * @param command The program.
