@@ -16,13 +16,148 @@ import { type Clock, waitFor } from "../lib/wait.ts";
 import { checkExpectations, parseExpectation } from "../scripts/get_entity.ts";
 import { CIRCLECI } from "./support/calls.ts";
 import {
+  assertFailures,
   assertWrongCalls,
-  CREDENTIALS,
   deadUrl,
-  type TestPort,
+  put,
   withPort,
 } from "./support/port.ts";
-import { FOLDER, permissionsOf, run } from "./support/run.ts";
+import { FOLDER, permissionsOf } from "./support/run.ts";
+
+const CHECKOUT = "-b service -i checkout";
+
+Deno.test("get_entity --expect ends with exit code 7 and a line for each", async () => {
+  await withPort({}, async (port) => {
+    const properties = { locked_in_prod: true, version: "1" };
+    await put(port, "service", [{ identifier: "checkout", properties }]);
+    const lock = "--expect properties.locked_in_prod!=true";
+    const { code, stdout, stderr } = await port.run(
+      "get_entity",
+      `${CHECKOUT} ${lock} --expect properties.version="2" --soft-fail`,
+    );
+    assertEquals([code, stdout], [7, ""]);
+    assertEquals(
+      stderr,
+      "properties.locked_in_prod is true, expected anything but true\n" +
+        'properties.version is "1", expected "2"\n' +
+        'error: Cannot go on: of entity "checkout", properties.locked_in_prod ' +
+        "is true, expected anything but true (and 1 more); change it in Port, " +
+        "then run again\n",
+    );
+    await assertFailures(port, "get_entity", [
+      [`-b service -i other ${lock}`, 7, 'Cannot get entity "other"'],
+    ]);
+  });
+});
+
+Deno.test("get_entity --wait opens no gate because Port is down or slow", async () => {
+  const args = `${CHECKOUT} --wait=1s --retries=0 --soft-fail`;
+  await withPort({ latency: 60_000 }, async (port) => {
+    const env = { API_URL: await deadUrl() };
+    const down = await port.run("get_entity", args, { env });
+    assertEquals(down.code, 7);
+    assertMatch(down.stderr, /\nerror: .*no connection.*\(waited 1 s\)\n$/);
+    const slow = await port.run("get_entity", args);
+    assertEquals(slow.code, 7);
+    assertMatch(slow.stderr, /error: .*no answer within \d\.\d s/);
+  });
+});
+
+Deno.test("get_entity --wait goes on once the expectation is met", async () => {
+  await withPort({}, async (port) => {
+    await port.call("GET", "/blueprints");
+    const version = "properties.version";
+    const running = port.run(
+      "get_entity",
+      `${CHECKOUT} --expect ${version}=1.4.2 --wait 2s --select ${version}`,
+    );
+    await port.logged(" 404 ");
+    const properties = { version: "1.4.2" };
+    await put(port, "service", [{ identifier: "checkout", properties }]);
+    const { code, stdout, stderr } = await running;
+    assertEquals([code, stdout], [0, "1.4.2\n"], stderr);
+    assertMatch(stderr, /^Waiting: Cannot get entity [^\n]*again in 2 s\n$/);
+  });
+});
+
+Deno.test("get_entity --wait ends at once with exit code 130 on Ctrl-C", async () => {
+  await withPort({}, async (port) => {
+    const permissions = await permissionsOf("get_entity", port.url);
+    const args = [...CHECKOUT.split(" "), "--wait=10m"];
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", ...permissions, "get_entity.ts", ...args],
+      cwd: FOLDER,
+      env: port.env,
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    await port.logged(" 404 ");
+    child.kill("SIGINT");
+    assertEquals((await child.status).code, 130);
+  });
+});
+
+Deno.test("get_entity and upsert_entity --set-env set variables for later steps", async () => {
+  const bashEnv = await Deno.makeTempFile();
+  const env = { ...CIRCLECI, NO_COLOR: "1", BASH_ENV: bashEnv };
+  const written = "\nexport ID='checkout'\n\nexport VERSION='it'\\''s 2'\n" +
+    `export ALL='{"version":"it'\\''s 2"}'\n`;
+  try {
+    await withPort({}, async (port) => {
+      const upsert = await port.run(
+        "upsert_entity",
+        [
+          ...CHECKOUT.split(" "),
+          "-p=version=it's 2",
+          "--set-env=ID=identifier",
+        ],
+        { env },
+      );
+      assertEquals(upsert.code, 0, upsert.stderr);
+      const all =
+        "--set-env=VERSION=properties.version --set-env=ALL=properties";
+      const get = await port.run("get_entity", `${CHECKOUT} ${all}`, { env });
+      assertEquals(get.code, 0, get.stderr);
+      assertEquals(await Deno.readTextFile(bashEnv), written);
+      const missing = 'Cannot find "title" in the entity';
+      const id = "--set-env=ID=identifier";
+      await assertFailures(port, "upsert_entity", [
+        [`${CHECKOUT} ${id} --dry-run`, 2, "--set-env with --dry-run", { env }],
+      ]);
+      await assertFailures(port, "get_entity", [
+        [`${CHECKOUT} ${id} --set-env=TITLE=title`, 4, missing, { env }],
+        [`${CHECKOUT} ${id} --select=title`, 4, missing, { env }],
+      ]);
+      assertEquals(await Deno.readTextFile(bashEnv), written);
+    });
+  } finally {
+    await Deno.remove(bashEnv);
+  }
+});
+
+Deno.test("get_entity and upsert_entity reject wrong gates and variables, before any request", async () => {
+  const bashEnv = (path: string) => ({ env: { BASH_ENV: path } });
+  await assertWrongCalls("get_entity", [
+    [`${CHECKOUT} --set-env VERSION=title`, "BASH_ENV is not set"],
+    [`${CHECKOUT} --set-env PATH=title`, 'Cannot set "PATH"'],
+    [`${CHECKOUT} --expect title`, 'Cannot read --expect "title"'],
+    [`${CHECKOUT} --wait soon`, 'Cannot use --wait "soon"'],
+  ]);
+  await assertWrongCalls("upsert_entity", [
+    [`${CHECKOUT} --set-env VERSION=title`, "BASH_ENV is not set"],
+    [`${CHECKOUT} --set-env x`, 'Cannot read --set-env "x"'],
+    [
+      `${CHECKOUT} --set-env ID=identifier`,
+      '--allow-write="$BASH_ENV"',
+      bashEnv("/var/elsewhere"),
+    ],
+    [
+      `${CHECKOUT} --set-env ID=identifier`,
+      'Cannot write to "/tmp/no/such',
+      bashEnv("/tmp/no/such/folder/env"),
+    ],
+  ]);
+});
 
 const ENTITY = {
   identifier: "checkout",
@@ -40,20 +175,20 @@ const ENTITY = {
   },
 };
 
-/** The lines about expectations that do not hold; none when all do. */
-function unmet(...texts: string[]): readonly string[] {
+/** The line about an expectation that is not met; none when it is. */
+function unmet(text: string): string | undefined {
   try {
-    checkExpectations(ENTITY, texts.map(parseExpectation));
-    return [];
+    checkExpectations(ENTITY, [parseExpectation(text)]);
+    return undefined;
   } catch (error) {
-    if (error instanceof ExpectationError) return error.details;
+    if (error instanceof ExpectationError) return error.details.join("\n");
     throw error;
   }
 }
 
-Deno.test("checkExpectations() compares with JSON where the value is JSON", () => {
-  assertEquals(
-    unmet(
+Deno.test("checkExpectations() compares with JSON if the value is valid JSON", () => {
+  for (
+    const text of [
       "title=Checkout",
       "properties.locked=false",
       "properties.version=1.4.2",
@@ -69,297 +204,105 @@ Deno.test("checkExpectations() compares with JSON where the value is JSON", () =
       'properties.minor="1.10"',
       "properties.minor!=1.1",
       "properties.commit=7e12345",
-    ),
-    [],
-  );
+    ]
+  ) assertEquals(unmet(text), undefined);
 });
 
-Deno.test("checkExpectations() shows what is there for each that does not hold", () => {
-  assertEquals(
-    unmet(
-      "properties.locked!=false",
-      "title=Checkout",
-      "properties.version=1.4.3",
-      "properties.build=7",
-      "properties.gone=null",
-      "properties.minor=1.10",
-      "properties.minor!=1.10",
-      "properties.version!=1.4.2",
-      'properties.tags.1={"a":1}',
-    ),
+Deno.test("checkExpectations() shows the actual value for each that is not met", () => {
+  const cases: [text: string, line: string][] = [
+    ["locked!=false", "is false, expected anything but false"],
+    ["version=1.4.3", 'is "1.4.2", expected "1.4.3"'],
     [
-      "properties.locked is false, expected anything but false",
-      'properties.version is "1.4.2", expected "1.4.3"',
-      'properties.build is "7", expected 7; for text write \'properties.build="7"\'',
-      "properties.gone is not there, expected null",
-      'properties.minor is "1.10", expected 1.10; for text write \'properties.minor="1.10"\'',
-      'properties.minor is "1.10", expected anything but 1.10',
-      'properties.version is "1.4.2", expected anything but "1.4.2"',
-      'properties.tags.1 is {"a":1,"b":2}, expected {"a":1}',
+      "build=7",
+      `is "7", expected 7; for text write 'properties.build="7"'`,
     ],
-  );
+    ["gone=null", "is not there, expected null"],
+    [
+      "minor=1.10",
+      `is "1.10", expected 1.10; for text write 'properties.minor="1.10"'`,
+    ],
+    ["minor!=1.10", 'is "1.10", expected anything but 1.10'],
+    ["version!=1.4.2", 'is "1.4.2", expected anything but "1.4.2"'],
+    ['tags.1={"a":1}', 'is {"a":1,"b":2}, expected {"a":1}'],
+  ];
+  for (const [text, line] of cases) {
+    const [name] = text.split(/!?=/);
+    assertEquals(unmet(`properties.${text}`), `properties.${name} ${line}`);
+  }
 });
 
-Deno.test("parseExpectation() refuses what is no PATH=VALUE", () => {
+Deno.test("parseExpectation() rejects what is not PATH=VALUE", () => {
   const typos = ["a==b", "a!==b", "a != b", "a = b", " a=b"];
   for (const text of ["", "title", "=x", "!=x", 'a["b=c', "a!b", ...typos]) {
     assertThrows(
       () => parseExpectation(text),
       UsageError,
-      "write PATH=VALUE or PATH!=VALUE",
+      `"${text}": write PATH=VALUE or PATH!=VALUE`,
     );
   }
-  assertThrows(() => parseExpectation("a..b=c"), UsageError, "the path");
+  assertThrows(() => parseExpectation("a..b=c"), UsageError, 'path "a..b"');
 });
 
-/** A clock that only sleeping moves. */
-function makeClock(): Clock & { slept: number[] } {
-  const slept: number[] = [];
-  return {
-    slept,
-    now: () => slept.reduce((sum, pause) => sum + pause, 0),
-    sleep: (milliseconds) => {
-      slept.push(milliseconds);
-      return Promise.resolve();
-    },
-  };
-}
-
-/** Throws these errors, one a call and the last for ever; `undefined` is done. */
-function failing(...errors: (Error | undefined)[]) {
-  return () => {
-    const error = errors.length > 1 ? errors.shift() : errors[0];
-    return error === undefined
-      ? Promise.resolve("done")
-      : Promise.reject(error);
-  };
-}
-
-/** As patient as `get_entity --wait`. */
-const patience = (wait: number) => ({ wait, first: 5_000, longest: 30_000 });
-
 const UNMET = new ExpectationError("Cannot go on", ["a is 1, expected 2"]);
+const DENIED = new AccessError("Denied");
+const MISSING = new NotFoundError("Missing");
+const DOWN = new UnreachableError("Down");
 
-Deno.test("waitFor() asks from every 5 s up to every 30 s until the time is over", async () => {
-  const clock = makeClock();
+/**
+ * Waits with a clock that only sleeping moves.
+ *
+ * @param milliseconds How long.
+ * @param errors What asking fails with: each once, the last again and again;
+ * `undefined` is success.
+ */
+function startWaiting(milliseconds: number, ...errors: (Error | undefined)[]) {
+  const slept: number[] = [];
   const lines: string[] = [];
+  const clock: Clock = {
+    now: () => slept.reduce((sum, pause) => sum + pause, 0),
+    sleep: (pause) => Promise.resolve(void slept.push(pause)),
+  };
+  const ask = () => {
+    const error = errors.length > 1 ? errors.shift() : errors[0];
+    return error ? Promise.reject(error) : Promise.resolve("done");
+  };
+  const options = { wait: milliseconds, first: 5_000, longest: 30_000 };
+  const answer = waitFor(ask, options, (line) => lines.push(line), clock);
+  return { answer, slept, lines };
+}
+
+Deno.test("waitFor() asks every 5 s, then up to every 30 s, until the time is over", async () => {
+  const { answer, slept, lines } = startWaiting(110_000, UNMET);
   const error = await assertRejects(
-    () =>
-      waitFor(
-        failing(UNMET),
-        patience(110_000),
-        (line) => lines.push(line),
-        clock,
-      ),
+    () => answer,
     ExpectationError,
     "Cannot go on (waited 110 s)",
   );
   assertEquals(error.details, UNMET.details);
-  assertEquals(clock.slept, [5_000, 10_000, 20_000, 30_000, 30_000, 15_000]);
-  assertEquals(
-    lines[0],
-    "Waiting: a is 1, expected 2; asking again in 5 s",
-  );
+  assertEquals(slept, [5_000, 10_000, 20_000, 30_000, 30_000, 15_000]);
+  assertEquals(lines[0], "Waiting: a is 1, expected 2; asking again in 5 s");
 });
 
-Deno.test("waitFor() waits for an entity, and survives a Port that is down", async () => {
-  const clock = makeClock();
-  const lines: string[] = [];
-  const ask = failing(
-    new NotFoundError("No such entity"),
-    new UnreachableError("No answer"),
-    UNMET,
-    undefined,
-  );
-  assertEquals(
-    await waitFor(ask, patience(60_000), (line) => lines.push(line), clock),
-    "done",
-  );
+Deno.test("waitFor() waits for a missing entity, and while Port is down", async () => {
+  const errors = [MISSING, DOWN, UNMET, undefined];
+  const { answer, lines } = startWaiting(60_000, ...errors);
+  assertEquals(await answer, "done");
   assertEquals(lines.length, 3);
-  assertStringIncludes(lines[1] ?? "", "No answer");
+  assertStringIncludes(lines[1] ?? "", DOWN.message);
 });
 
 Deno.test("waitFor() ends at once with what waiting does not change", async () => {
-  const clock = makeClock();
-  const run = (error: Error) => () =>
-    waitFor(failing(error), patience(60_000), () => {}, clock);
-  await assertRejects(run(new AccessError("No right")), AccessError);
-  assertEquals(clock.slept, []);
-  await assertRejects(
-    run(new UnreachableError("Down")),
-    ExpectationError,
-    "Down (waited 60 s)",
-  );
-  await assertRejects(
-    run(new NotFoundError("Not there")),
-    ExpectationError,
-    "Not there (waited 60 s)",
-  );
+  const { answer, slept } = startWaiting(60_000, DENIED);
+  assertEquals(await assertRejects(() => answer), DENIED);
+  assertEquals(slept, []);
 });
 
-const CHECKOUT = ["-b", "service", "-i", "checkout"];
-
-async function store(port: TestPort, properties: Record<string, unknown>) {
-  await port.call("POST", "/blueprints/service/entities?upsert=true", {
-    identifier: "checkout",
-    properties,
-  });
-}
-
-Deno.test("get_entity --expect ends with exit code 7 and a line for each", async () => {
-  await withPort({}, async ({ env, ...port }) => {
-    await store({ env, ...port }, { locked_in_prod: true, version: "1" });
-    const lock = ["--expect", "properties.locked_in_prod!=true"];
-    const version = ["--expect", 'properties.version="2"'];
-    const { code, stdout, stderr } = await run(
-      "get_entity",
-      [...CHECKOUT, ...lock, ...version, "--soft-fail"],
-      { env },
+Deno.test("waitFor() ends with an unmet expectation when the time is over", async () => {
+  for (const error of [DOWN, MISSING]) {
+    await assertRejects(
+      () => startWaiting(60_000, error).answer,
+      ExpectationError,
+      `${error.message} (waited 60 s)`,
     );
-    assertEquals([code, stdout], [7, ""]);
-    assertEquals(
-      stderr,
-      "properties.locked_in_prod is true, expected anything but true\n" +
-        'properties.version is "1", expected "2"\n' +
-        'error: Cannot go on: of entity "checkout", properties.locked_in_prod ' +
-        "is true, expected anything but true (and 1 more); change it in Port, " +
-        "then run again\n",
-    );
-    const missing = await run(
-      "get_entity",
-      ["-b", "service", "-i", "other", ...lock],
-      { env },
-    );
-    assertEquals(missing.code, 7);
-    assertMatch(missing.stderr, /^error: Cannot get entity "other"/);
-  });
-});
-
-Deno.test("get_entity --wait opens no gate because Port is down or slow", async () => {
-  const args = [...CHECKOUT, "--wait=1s", "--retries=0", "--soft-fail"];
-  const env = { ...CREDENTIALS, API_URL: await deadUrl() };
-  const down = await run("get_entity", args, { env });
-  assertEquals(down.code, 7);
-  assertMatch(down.stderr, /no connection.*\(waited 1 s\)\n$/);
-  await withPort({ latency: 60_000 }, async (port) => {
-    const slow = await run("get_entity", args, { env: port.env });
-    assertEquals(slow.code, 7);
-    assertMatch(slow.stderr, /no answer within \d\.\d s/);
-  });
-});
-
-Deno.test("get_entity --wait goes on when what is expected comes", async () => {
-  await withPort({}, async (port) => {
-    await port.call("GET", "/blueprints");
-    const running = run("get_entity", [
-      ...CHECKOUT,
-      "--expect",
-      "properties.version=1.4.2",
-      "--wait",
-      "2s",
-      "--select",
-      "properties.version",
-    ], { env: port.env });
-    await port.logged(" 404 ");
-    await store(port, { version: "1.4.2" });
-    const { code, stdout, stderr } = await running;
-    assertEquals([code, stdout], [0, "1.4.2\n"], stderr);
-    assertMatch(stderr, /^Waiting: Cannot get entity [^\n]*again in 2 s\n$/);
-  });
-});
-
-Deno.test("get_entity --wait ends at once with exit code 130 on Ctrl-C", async () => {
-  await withPort({}, async (port) => {
-    const child = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        ...await permissionsOf("get_entity", port.url),
-        "get_entity.ts",
-        ...CHECKOUT,
-        "--wait",
-        "10m",
-      ],
-      cwd: FOLDER,
-      env: port.env,
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    await port.logged(" 404 ");
-    child.kill("SIGINT");
-    assertEquals((await child.status).code, 130);
-  });
-});
-
-Deno.test("get_entity and upsert_entity set variables for later steps", async () => {
-  const bashEnv = await Deno.makeTempFile();
-  try {
-    await withPort({}, async (port) => {
-      const env = { ...port.env, ...CIRCLECI, BASH_ENV: bashEnv };
-      const upsert = await run("upsert_entity", [
-        ...CHECKOUT,
-        "--property=version=it's 2",
-        "--set-env=ID=identifier",
-      ], { env });
-      assertEquals(upsert.code, 0, upsert.stderr);
-      const get = await run("get_entity", [
-        ...CHECKOUT,
-        "--set-env=VERSION=properties.version",
-        "--set-env=ALL=properties",
-      ], { env });
-      assertEquals(get.code, 0, get.stderr);
-      assertEquals(
-        await Deno.readTextFile(bashEnv),
-        "\nexport ID='checkout'\n\nexport VERSION='it'\\''s 2'\n" +
-          `export ALL='{"version":"it'\\''s 2"}'\n`,
-      );
-      const gone = await run("get_entity", [
-        ...CHECKOUT,
-        "--set-env=TITLE=title",
-      ], { env });
-      assertEquals([gone.code, gone.stdout], [4, ""]);
-      const before = await Deno.readTextFile(bashEnv);
-      const unselected = await run("get_entity", [
-        ...CHECKOUT,
-        "--set-env=ID=identifier",
-        "--select=title",
-      ], { env });
-      assertEquals(unselected.code, 4);
-      assertEquals(await Deno.readTextFile(bashEnv), before);
-    });
-  } finally {
-    await Deno.remove(bashEnv);
   }
-});
-
-Deno.test("get_entity and upsert_entity refuse gates and variables that cannot be", async () => {
-  await assertWrongCalls("get_entity", [
-    [[...CHECKOUT, "--set-env", "VERSION=title"], "BASH_ENV is not set"],
-    [[...CHECKOUT, "--set-env", "PATH=title"], 'Cannot set "PATH"'],
-    [[...CHECKOUT, "--expect", "title"], '--expect "title"'],
-    [[...CHECKOUT, "--wait", "soon"], '--wait "soon"'],
-  ]);
-  await assertWrongCalls("upsert_entity", [
-    [[...CHECKOUT, "--set-env", "VERSION=title"], "BASH_ENV is not set"],
-    [[...CHECKOUT, "--set-env", "x"], '--set-env "x"'],
-  ]);
-});
-
-Deno.test("--set-env asks for its right before anything is sent", async () => {
-  await withPort({}, async (port) => {
-    const { code, stderr } = await run(
-      "upsert_entity",
-      [...CHECKOUT, "--set-env", "ID=identifier"],
-      { env: { ...port.env, BASH_ENV: "/var/elsewhere" } },
-    );
-    assertEquals(code, 2);
-    assertStringIncludes(stderr, '--allow-write="$BASH_ENV"');
-    const gone = await run(
-      "upsert_entity",
-      [...CHECKOUT, "--set-env", "ID=identifier"],
-      { env: { ...port.env, BASH_ENV: "/tmp/no/such/folder/env" } },
-    );
-    assertEquals(gone.code, 2);
-    assertStringIncludes(gone.stderr, 'Cannot write to "/tmp/no/such');
-    assertEquals(port.log, []);
-  });
 });

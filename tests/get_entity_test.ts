@@ -4,281 +4,147 @@ import {
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
 import {
+  assertFailures,
   assertWrongCalls,
-  CREDENTIALS,
   deadUrl,
+  put,
   type TestPort,
   withPort,
-  type WrongCall,
+  withServer,
+  WRONG_SECRET,
 } from "./support/port.ts";
-import { run } from "./support/run.ts";
+import { type Result, run } from "./support/run.ts";
 
-const CHECKOUT = {
+const CHECKOUT = "-b service -i checkout";
+
+const ENTITY = {
   identifier: "checkout",
   title: "Checkout",
   properties: { version: "1.4.2", replicas: 3, tags: ["go", "api"] },
   relations: {},
 };
 
-/** Lets a test read the entity `checkout` of the blueprint `service`. */
-async function withCheckout(test: (port: TestPort) => Promise<void>) {
+/** Lets a test read the entity `checkout`, with these flags added. */
+async function withCheckout(
+  test: (
+    get: (flags: string) => Promise<Result>,
+    port: TestPort,
+  ) => Promise<void>,
+) {
   await withPort({}, async (port) => {
-    await port.call(
-      "POST",
-      "/blueprints/service/entities?upsert=true",
-      CHECKOUT,
-    );
-    await test(port);
+    await put(port, "service", [ENTITY]);
+    const get = (flags: string) =>
+      port.run("get_entity", `${CHECKOUT} ${flags}`);
+    await test(get, port);
   });
-}
-
-/** Reads `checkout` with these flags on top. */
-async function get(port: TestPort, ...args: string[]) {
-  return await run("get_entity", [
-    "-b",
-    "service",
-    "-i",
-    "checkout",
-    ...args,
-  ], { env: port.env });
 }
 
 Deno.test("get_entity prints the entity", async () => {
-  await withCheckout(async (port) => {
-    const { code, stdout, stderr } = await get(port);
+  await withCheckout(async (get) => {
+    const { code, stdout, stderr } = await get("");
     assertEquals([code, stderr], [0, ""]);
-    assertEquals(JSON.parse(stdout), CHECKOUT);
+    assertEquals(JSON.parse(stdout), ENTITY);
   });
 });
 
-Deno.test("get_entity asks for parts of the entity", async () => {
-  await withCheckout(async (port) => {
-    const some = await get(
-      port,
-      "--include",
-      "identifier",
-      "--include",
-      "properties.version",
-    );
+Deno.test("get_entity --include and --exclude request parts of the entity", async () => {
+  await withCheckout(async (get, port) => {
+    const some = await get("--include identifier --include properties.version");
     assertEquals(JSON.parse(some.stdout), {
       identifier: "checkout",
       properties: { version: "1.4.2" },
     });
     const rest = await get(
-      port,
-      "--exclude",
-      "properties",
-      "--exclude",
-      "relations",
-      "--exclude-calculated-properties",
+      "--exclude properties --exclude relations " +
+        "--exclude-calculated-properties",
     );
     assertEquals(JSON.parse(rest.stdout), {
       identifier: "checkout",
       title: "Checkout",
     });
-    assertEquals(
-      port.log.some((line) =>
-        line.includes("exclude_calculated_properties=true")
-      ),
-      true,
-    );
+    const [request = ""] = port.log.slice(-1);
+    assertStringIncludes(request, "exclude_calculated_properties=true");
   });
 });
 
-Deno.test("get_entity --select prints text as it is and anything else as JSON", async () => {
-  await withCheckout(async (port) => {
-    assertEquals(
-      (await get(port, "--select", "properties.version")).stdout,
-      "1.4.2\n",
-    );
-    assertEquals(
-      (await get(port, "--select", "properties.replicas")).stdout,
-      "3\n",
-    );
-    assertEquals(
-      (await get(port, "--select", "properties.tags.1")).stdout,
-      "api\n",
-    );
-    assertEquals(
-      (await get(port, "--select", 'properties["tags"]')).stdout,
-      '[\n  "go",\n  "api"\n]\n',
-    );
+Deno.test("get_entity --select prints text as it is, anything else as JSON, or --default", async () => {
+  const cases: [flags: string, prints: string][] = [
+    ["--select properties.version", "1.4.2\n"],
+    ["--select properties.replicas", "3\n"],
+    ["--select properties.tags.1", "api\n"],
+    ['--select properties["tags"]', '[\n  "go",\n  "api"\n]\n'],
+    ["--select properties.owner --default nobody", "nobody\n"],
+    ["--select properties.owner --default=", "\n"],
+    ["--select properties.version --default none", "1.4.2\n"],
+  ];
+  await withCheckout(async (get) => {
+    await Promise.all(cases.map(async ([flags, prints]) => {
+      assertEquals((await get(flags)).stdout, prints, flags);
+    }));
   });
 });
 
-Deno.test("get_entity --select ends with exit code 4 and the paths that are there", async () => {
-  await withCheckout(async (port) => {
-    const { code, stdout, stderr } = await get(
-      port,
-      "--select",
-      "properties.versoin",
-    );
-    assertEquals([code, stdout], [4, ""]);
-    assertEquals(
-      stderr,
-      'error: Cannot find "properties.versoin" in the entity: there is ' +
-        "properties.version, properties.replicas, properties.tags\n",
-    );
-  });
-});
-
-Deno.test("get_entity --default stands in for a path that is not there, only then", async () => {
-  await withCheckout(async (port) => {
-    assertEquals(
-      (await get(port, "--select", "properties.owner", "--default", "nobody"))
-        .stdout,
-      "nobody\n",
-    );
-    assertEquals(
-      (await get(port, "--select", "properties.owner", "--default", "")).stdout,
-      "\n",
-    );
-    assertEquals(
-      (await get(port, "--select", "properties.version", "--default", "none"))
-        .stdout,
-      "1.4.2\n",
-    );
-  });
-});
-
-Deno.test("get_entity reads identifiers with / and Cyrillic letters", async () => {
+Deno.test("get_entity accepts identifiers with / and Cyrillic letters", async () => {
+  const identifiers = ["a/b", "каса", "a\\b=c"];
   await withPort({}, async (port) => {
-    for (const identifier of ["a/b", "каса", "a\\b=c"]) {
-      await port.call("POST", "/blueprints/service/entities?upsert=true", {
-        identifier,
-      });
-      const { code, stdout } = await run("get_entity", [
-        "-b",
-        "service",
-        "-i",
-        identifier,
-      ], { env: port.env });
+    await put(port, "service", identifiers);
+    for (const identifier of identifiers) {
+      const args = ["-b", "service", "-i", identifier];
+      const { code, stdout } = await port.run("get_entity", args);
       assertEquals([code, JSON.parse(stdout).identifier], [0, identifier]);
     }
   });
 });
 
-Deno.test("get_entity tells each refusal of Port with its exit code and message", async () => {
-  await withPort({}, async (port) => {
-    const missing = await get(port);
-    assertEquals(missing.code, 4);
-    assertStringIncludes(
-      missing.stderr,
-      'Entity with identifier "checkout" does not exist in the blueprint "service"',
-    );
-    const blueprint = await run("get_entity", [
-      "-b",
-      "nope",
-      "-i",
-      "x",
-    ], { env: port.env });
-    assertEquals(blueprint.code, 4);
-    const login = await run("get_entity", [
-      "-b",
-      "service",
-      "-i",
-      "x",
-    ], {
-      env: { ...port.env, PORT_CLIENT_SECRET: "wrong" },
-    });
-    assertEquals(login.code, 3);
-    const network = await run("get_entity", [
-      "-b",
-      "service",
-      "-i",
-      "x",
-      "--retries",
-      "0",
-    ], {
-      env: { ...CREDENTIALS, API_URL: await deadUrl() },
-    });
-    assertEquals(network.code, 6);
-    for (const { stdout, stderr } of [missing, blueprint, login, network]) {
-      assertEquals(stdout, "");
-      assertMatch(stderr, /^error: [^\n]*\n$/);
-    }
+Deno.test("get_entity ends with the exit code of what failed", async () => {
+  const dead = { env: { API_URL: await deadUrl() } };
+  await withCheckout(async (_, port) => {
+    await assertFailures(port, "get_entity", [
+      [CHECKOUT, 3, "Port answered 401", { env: WRONG_SECRET }],
+      ["-b service -i x", 4, 'Entity with identifier "x" does not exist'],
+      ["-b nope -i x", 4, 'Blueprint with identifier "nope" does not exist'],
+      [
+        `${CHECKOUT} --select properties.versoin`,
+        4,
+        'Cannot find "properties.versoin" in the entity: there is ' +
+        "properties.version, properties.replicas, properties.tags\n",
+      ],
+      [`${CHECKOUT} --retries 0`, 6, "check the API URL and the network", dead],
+    ]);
   });
 });
 
-Deno.test("get_entity tells a rejected request with exit code 5", async () => {
-  const server = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-    (request) =>
-      request.url.endsWith("/access_token")
-        ? Response.json({
-          ok: true,
-          accessToken: "made-up",
-          expiresIn: 60,
-          tokenType: "Bearer",
-        })
-        : Response.json({
-          ok: false,
-          error: "invalid_request",
-          message: "No such path",
-        }, { status: 422 }),
-  );
-  try {
-    const env = {
-      ...CREDENTIALS,
-      API_URL: `http://127.0.0.1:${server.addr.port}`,
-    };
-    const { code, stderr } = await run("get_entity", [
-      "-b",
-      "service",
-      "-i",
-      "x",
-      "--include",
-      "%",
-    ], { env });
+Deno.test("get_entity ends with exit code 5 when Port rejects the request", async () => {
+  const answer = () =>
+    Response.json({ message: "No such path" }, { status: 422 });
+  await withServer(answer, async (env) => {
+    const args = `${CHECKOUT} --include %`;
+    const { code, stderr } = await run("get_entity", args, { env });
     assertEquals(code, 5);
     assertStringIncludes(stderr, "Port answered 422: No such path");
-  } finally {
-    await server.shutdown();
-  }
+  });
 });
 
-Deno.test("get_entity --soft-fail turns Port's refusal into a warning", async () => {
-  await withPort({}, async (port) => {
-    const { code, stdout, stderr } = await get(port, "--soft-fail");
+Deno.test("get_entity --soft-fail turns a rejection by Port into a warning", async () => {
+  await withCheckout(async (_, port) => {
+    const { code, stdout, stderr } = await port.run(
+      "get_entity",
+      "-b service -i cart --soft-fail",
+    );
     assertEquals([code, stdout], [0, ""]);
     assertMatch(stderr, /^warning: Cannot get entity .* \(--soft-fail\)\n$/);
   });
 });
 
-/** A wrong call, and what its one line must say. */
-const WRONG: WrongCall[] = [
-  [["-i", "x"], "Missing --blueprint ID"],
-  [["-b", "x"], "Missing --identifier ID"],
-  [["-b", "a=b", "-i", "x"], "blueprint identifier"],
-  [["-b", "service", "-i", ".."], "entity identifier"],
-  [["-b", "service", "-i", "a b"], "entity identifier"],
-  [
-    ["-b", "service", "-i", "x", "--include"],
-    "Missing the value of --include PATH",
-  ],
-  [
-    ["-b", "service", "-i", "x", "--exclude"],
-    "Missing the value of --exclude PATH",
-  ],
-  [
-    ["-b", "service", "-i", "x", "--exclude-calculated-properties=1"],
-    "takes no value",
-  ],
-  [
-    ["-b", "service", "-i", "x", "--select", "a..b"],
-    'Cannot read the path "a..b"',
-  ],
-  [
-    ["-b", "service", "-i", "x", "--select", "a", "--select", "b"],
-    "--select is given twice",
-  ],
-  [
-    ["-b", "service", "-i", "x", "--default", "x"],
-    "Cannot use --default without --select",
-  ],
-  [["-b", "service", "-i", "x", "extra"], 'Unexpected argument "extra"'],
-];
-
-Deno.test("get_entity answers a wrong call with one line, exit code 2 and no request", async () => {
-  await assertWrongCalls("get_entity", WRONG);
+Deno.test("get_entity rejects wrong arguments with exit code 2, before any request", async () => {
+  await assertWrongCalls("get_entity", [
+    ["-i x", "Missing --blueprint ID"],
+    ["-b x", "Missing --identifier ID"],
+    ["-b a=b -i x", 'Cannot use the blueprint identifier "a=b"'],
+    ["-b service -i ..", 'Cannot use the entity identifier ".."'],
+    [["-b=service", "-i=a b"], 'Cannot use the entity identifier "a b"'],
+    [`${CHECKOUT} --select a..b`, 'Cannot read the path "a..b"'],
+    [`${CHECKOUT} --select a --select b`, "--select is given twice"],
+    [`${CHECKOUT} --default x`, "Cannot use --default without --select"],
+  ]);
 });

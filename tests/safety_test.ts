@@ -1,35 +1,43 @@
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertStringIncludes,
-} from "jsr:@std/assert@1.0.19";
+import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
 import { CALLS, CIRCLECI, ENTITY, prepare } from "./support/calls.ts";
-import { CREDENTIALS, SECRET, withPort } from "./support/port.ts";
 import {
+  assertError,
+  CREDENTIALS,
+  SECRET,
+  type TestPort,
+  withHandler,
+  withPort,
+} from "./support/port.ts";
+import {
+  type Args,
   permissionsOf,
+  type Result,
   ROOT,
   run,
-  runProcess,
+  type RunOptions,
   withFolder,
+  words,
 } from "./support/run.ts";
+
+const BULK = "bulk_upsert_entities";
+
+const SCRIPTS = Object.keys(CALLS);
+
+/** What CircleCI sets, but for its colours. */
+const PLAIN = { ...CIRCLECI, NO_COLOR: "1" };
 
 /** Runs the call of a script, as in CircleCI. */
 async function runCall(
   name: string,
   env: Record<string, string>,
-  ...flags: string[]
+  flags = "",
+  permissions?: string[],
 ) {
   const { args = [], stdin } = CALLS[name] ?? {};
-  return await run(name, [...args, ...flags], {
-    env: {
-      ...CREDENTIALS,
-      ...CIRCLECI,
-      NO_COLOR: "1",
-      PORT_RUN_ID: "r_1",
-      ...env,
-    },
-    ...(stdin !== undefined && { stdin }),
+  return await run(name, [...args, ...words(flags)], {
+    env: { ...CREDENTIALS, ...PLAIN, PORT_RUN_ID: "r_1", ...env },
+    stdin,
+    permissions,
   });
 }
 
@@ -37,310 +45,257 @@ Deno.test("every script is held against these tests", () => {
   const names = [...Deno.readDirSync(new URL("scripts", ROOT))]
     .flatMap(({ name }) => /^(.*)\.ts$/.exec(name)?.[1] ?? []);
   const alone = ["bundle", "demo", "local_port"];
-  assertEquals(
-    new Set([...Object.keys(CALLS), ...alone]),
-    new Set(names),
-  );
+  assertEquals(names.sort(), [...SCRIPTS, ...alone].sort());
 });
 
-/** A server that repeats every secret it is told, with any status. */
-function startEcho(status: number) {
-  return Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-    async (request) => {
-      const body = await request.text();
-      if (status === 200 && request.url.endsWith("/access_token")) {
-        return Response.json({ accessToken: "made-up-token", expiresIn: 60 });
-      }
-      const message = `${body} ${
-        request.headers.get("authorization")
-      } \x1b[31m`;
-      return Response.json({ ok: false, error: "x", message }, {
-        status: status === 200 ? 422 : status,
-      });
-    },
-  );
+/** Fails if the output holds one of these texts. */
+function assertNone({ stdout, stderr }: Result, ...texts: string[]) {
+  for (const text of texts) assert(!(stdout + stderr).includes(text), stderr);
+}
+
+/** Answers with all secrets that it was sent; 422 after a log-in if `isIn`. */
+function echo(status: number, isIn: boolean): Deno.ServeHandler {
+  return async (request) => {
+    const body = await request.text();
+    if (isIn && request.url.endsWith("/access_token")) {
+      return Response.json({ accessToken: "made-up-token", expiresIn: 60 });
+    }
+    const authorization = request.headers.get("authorization");
+    const message = `${body} ${authorization} \x1b[31m`;
+    return Response.json({ message }, { status });
+  };
 }
 
 Deno.test("secret and token appear in no output, even at --verbose", async () => {
-  for (const status of [200, 401, 422, 500]) {
-    const server = startEcho(status);
-    try {
-      const API_URL = `http://127.0.0.1:${server.addr.port}`;
-      for (const name of Object.keys(CALLS)) {
-        const { code, stdout, stderr } = await runCall(
-          name,
-          { API_URL },
-          "--verbose",
-          "--retries=1",
-        );
-        assert(code > 2, stderr);
-        assertStringIncludes(stderr, "[secret]");
-        assertEquals((stdout + stderr).includes(SECRET), false);
-        assertEquals((stdout + stderr).includes("made-up-token"), false);
-        assertEquals(stderr.includes("\x1b"), false);
+  const cases: [status: number, isIn: boolean, code: number][] = [
+    [422, true, 5],
+    [401, false, 3],
+    [422, false, 5],
+    [500, false, 6],
+  ];
+  for (const [status, isIn, expected] of cases) {
+    await withHandler(echo(status, isIn), async (API_URL) => {
+      for (const name of SCRIPTS) {
+        const result = await runCall(name, { API_URL }, "-v --retries=1");
+        const isPartial = name === BULK && expected !== 3;
+        assertEquals(result.code, isPartial ? 8 : expected, result.stderr);
+        assertMatch(result.stderr, /\[secret\]/);
+        assertNone(result, SECRET, "made-up-token", "\x1b");
       }
-    } finally {
-      await server.shutdown();
-    }
+    });
   }
 });
 
+/** Passes everything on to the local Port; keeps the tokens it hands out. */
+function passOn({ url }: TestPort, tokens: string[]): Deno.ServeHandler {
+  return async ({ method, headers, url: asked, body }) => {
+    const { pathname, search } = new URL(asked);
+    const target = url + pathname + search;
+    const response = await fetch(target, { method, headers, body });
+    const text = await response.text();
+    tokens.push(.../(?<="accessToken":\s*")[^"]+/.exec(text) ?? []);
+    return new Response(text || null, response);
+  };
+}
+
 Deno.test("a working call at --verbose tells of each request and of no secret", async () => {
-  for (const name of Object.keys(CALLS)) {
+  for (const name of SCRIPTS) {
+    const tokens: string[] = [];
     await withPort({}, async (port) => {
       const PORT_RUN_ID = await prepare(port);
-      const env = { ...port.env, PORT_RUN_ID };
-      const { code, stdout, stderr } = await runCall(name, env, "--verbose");
-      assertEquals(code, 0, stderr);
-      assertStringIncludes(
-        stderr,
-        "POST /v1/auth/access_token: Port answered 200 (attempt 1, ",
-      );
-      assertMatch(stderr, /\/v1\/(?:blueprints|actions)\//);
-      const all = stdout + stderr + port.log.join("\n");
-      assertEquals(all.includes(SECRET), false);
-      assertEquals(/Bearer|ey[A-Za-z0-9]{8}/.test(all), false);
+      await withHandler(passOn(port, tokens), async (API_URL) => {
+        const env = { API_URL, PORT_RUN_ID };
+        const result = await runCall(name, env, "--verbose");
+        const { code, stderr } = result;
+        assertEquals([code, tokens.length], [0, 1], stderr);
+        assertMatch(stderr, /^POST \S+\/access_token: .* 200 \(attempt 1, /m);
+        assertMatch(stderr, /\/v1\/(?:blueprints|actions)\//);
+        assertNone(result, SECRET, "Bearer", ...tokens);
+      });
     });
   }
 });
 
 Deno.test("an API URL with a password is refused and not shown", async () => {
   const API_URL = "https://user:made-up-password@api.port.io";
-  for (const name of Object.keys(CALLS)) {
-    const { code, stderr } = await runCall(name, { API_URL });
-    assertEquals(code, 2);
-    assertEquals(stderr.includes("made-up-password"), false);
+  for (const name of SCRIPTS) {
+    const result = await runCall(name, { API_URL });
+    assertError(result, 2, "must not hold credentials");
+    assertNone(result, "made-up-password");
   }
 });
 
-Deno.test("each script's first line holds no more rights than it needs", async () => {
-  const env = "PORT_*,API_URL,CIRCLECI,CIRCLE_BUILD_URL";
-  const rights: Record<string, string[]> = {
-    get_entity: [`env=${env},BASH_ENV`, "read=.env", "write=/tmp"],
-    upsert_entity: [`env=${env},BASH_ENV`, "read=.", "write=/tmp"],
-    report_ci_job: ["env=PORT_*,API_URL,CIRCLE*", "read=.env"],
-    upsert_blueprint: [`env=${env}`, "read=."],
-    bulk_upsert_entities: [
-      `env=${env},CIRCLE_NODE_INDEX,CIRCLE_NODE_TOTAL`,
-      "read=.",
-      "write=.",
-    ],
-    search_entities: [`env=${env}`, "read=."],
-    delete_entity: [`env=${env}`, "read=.env"],
-    create_action_run: [`env=${env}`, "read=.env"],
-    update_action_run: [`env=${env}`, "read=.env"],
-  };
+Deno.test("each script's first line holds no more permissions than it needs", async () => {
+  const env = "env=PORT_*,API_URL,CIRCLECI,CIRCLE_BUILD_URL";
   const hosts =
     "net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io";
-  for (const name of Object.keys(CALLS)) {
-    const expected = [...rights[name] ?? [], hosts].map((right) =>
-      `--allow-${right}`
-    );
-    assertEquals(await permissionsOf(name), expected, name);
+  const rights: Record<string, string> = {
+    upsert_entity: `${env},BASH_ENV read=. write=/tmp`,
+    get_entity: `${env},BASH_ENV read=.env write=/tmp`,
+    report_ci_job: "env=PORT_*,API_URL,CIRCLE* read=.env",
+    upsert_blueprint: `${env} read=.`,
+    bulk_upsert_entities:
+      `${env},CIRCLE_NODE_INDEX,CIRCLE_NODE_TOTAL read=. write=.`,
+    search_entities: `${env} read=.`,
+    delete_entity: `${env} read=.env`,
+    create_action_run: `${env} read=.env`,
+    update_action_run: `${env} read=.env`,
+  };
+  for (const name of SCRIPTS) {
+    const flags = `${rights[name]} ${hosts}`.replace(/^|(?<= )/g, "--allow-");
+    assertEquals((await permissionsOf(name)).join(" "), flags, name);
   }
 });
 
-/** A call that needs a right, and what the line without it must name. */
-interface Need {
-  script: string;
-  /** The beginning of the right, or one name in a list of it. */
-  right: string;
-  args: string[];
-  names: string;
-  env?: Record<string, string>;
-  /** What stands in the folder: nothing, or settings that are nowhere else. */
-  isInEnvFile?: true;
+/** A call, and what the line names when one of these permissions is missing. */
+type Need = [script: string, args: Args, names: Record<string, string>];
+
+/** The calls of all scripts, which lack the same. */
+function all(names: Record<string, string>): Need[] {
+  return Object.entries(CALLS).map(([name, { args }]) => [name, args, names]);
 }
 
-const LINE = '{"blueprint": "service", "identifier": "a"}';
-const QUERY = '{"combinator": "and", "rules": []}';
-const BLUEPRINT =
-  '{"identifier": "b", "title": "B", "schema": {"properties": {}}}';
-const READS: [script: string, args: string[]][] = [
-  ["upsert_entity", ["-f", "entity.json"]],
-  ["upsert_blueprint", ["blueprint.json"]],
-  ["bulk_upsert_entities", ["entity.json"]],
-  ["search_entities", ["--query=@query.json"]],
-];
+const SET_ENV = "-b service -i checkout --set-env=ID=identifier";
+const ENV_FILE = { BASH_ENV: "--allow-env=BASH_ENV", write: "--allow-write" };
 
-/** Each right that the first lines hold, but for the network. */
+/** Each permission of the first lines, but for the network and `.env`. */
 const NEEDS: Need[] = [
-  ...Object.entries(CALLS).flatMap(([script, { args }]): Need[] => [
-    { script, right: "PORT_*", args, names: "--allow-env=PORT_*" },
-    { script, right: "read", args, names: "--allow-read", isInEnvFile: true },
-  ]),
-  ...READS.map(([script, args]) => ({
-    script,
-    right: "read",
-    args,
-    names: `--allow-read="${args.at(-1)?.replace("--query=@", "")}"`,
-  })),
-  ...["upsert_entity", "get_entity"].flatMap((script): Need[] => {
-    const args = [...ENTITY, "--set-env=ID=identifier"];
-    return [
-      { script, right: "BASH_ENV", args, names: "--allow-env=BASH_ENV" },
-      { script, right: "write", args, names: "--allow-write" },
-    ];
-  }),
-  {
-    script: "bulk_upsert_entities",
-    right: "write",
-    args: ["entity.json", "--failed-file=failed"],
-    names: '--allow-write="."',
-  },
-  ...["CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL"].map((right) => ({
-    script: "bulk_upsert_entities",
-    right,
-    args: ["entity.json", "--shard=auto"],
-    names: right,
-  })),
-  {
-    script: "report_ci_job",
-    right: "CIRCLE*",
-    args: ["--status=running"],
-    names: "--allow-env=CIRCLE*",
-  },
+  ...all({ "PORT_*": "--allow-env=PORT_*" }),
+  ["upsert_entity", SET_ENV, ENV_FILE],
+  ["get_entity", SET_ENV, ENV_FILE],
+  ["upsert_entity", "-f a.json", { read: '--allow-read="a.json"' }],
+  ["upsert_blueprint", "b.json", { read: '--allow-read="b.json"' }],
+  ["search_entities", "--query=@q.json", { read: '--allow-read="q.json"' }],
+  [BULK, "a.json", { read: '--allow-read="a.json"' }],
+  [BULK, "a.json --failed-file=failed", { write: '--allow-write="."' }],
+  [BULK, "a.json --shard=auto", {
+    CIRCLE_NODE_INDEX: "CIRCLE_NODE_INDEX",
+    CIRCLE_NODE_TOTAL: "CIRCLE_NODE_TOTAL",
+  }],
+  ["report_ci_job", "-s running", { "CIRCLE*": "--allow-env=CIRCLE*" }],
 ];
 
-/** Takes a right out of the flags: the whole flag, or a name of its list. */
+/** The files that these calls read. */
+async function writeFiles(folder: string) {
+  const blueprint =
+    '{"identifier": "b", "title": "B", "schema": {"properties": {}}}';
+  const files = {
+    "a.json": '{"blueprint": "service", "identifier": "a"}',
+    "q.json": '{"combinator": "and", "rules": []}',
+    "b.json": blueprint,
+    "blueprints/image.json": blueprint,
+  };
+  await Deno.mkdir(`${folder}/blueprints`);
+  for (const [name, text] of Object.entries(files)) {
+    await Deno.writeTextFile(`${folder}/${name}`, text);
+  }
+}
+
+/** Removes a permission: the whole flag, or one name of its list. */
 function without(rights: string[], right: string): string[] {
   return rights.filter((flag) => !flag.startsWith(`--allow-${right}=`))
     .map((flag) => {
-      const [start = "", list = ""] = flag.split("=");
-      return `${start}=${
-        list.split(",").filter((name) => name !== right).join(",")
-      }`;
+      const [start, list = ""] = flag.split("=");
+      const rest = list.split(",").filter((name) => name !== right);
+      return `${start}=${rest.join(",")}`;
     });
 }
 
-Deno.test("each right is needed: without it, one line names it", async () => {
+/** Fails unless a call works, and names a missing permission in one line. */
+async function assertNeeded(
+  port: TestPort,
+  [script, args, names]: Need,
+  options: RunOptions,
+) {
+  const rights = await permissionsOf(script, port.url);
+  const stdin = CALLS[script]?.stdin;
+  for (const [right, name] of Object.entries(names)) {
+    const what = `${script} ${args}: ${right}`;
+    const permissions = without(rights, right);
+    assert(permissions.join() !== rights.join(), what);
+    const denied = await run(script, args, { ...options, stdin, permissions });
+    assert([2, 3].includes(denied.code), `${what}: ${denied.stderr}`);
+    assertMatch(denied.stderr, /(?:^|\n)error: [^\n]*\n$/);
+    assert(denied.stderr.includes(name), `${what}: ${denied.stderr}`);
+    // One that deletes works once only, and so goes last.
+    await prepare(port);
+    const { code, stderr } = await run(script, args, { ...options, stdin });
+    assertEquals(code, 0, `${what}: ${stderr}`);
+  }
+}
+
+Deno.test("each permission is needed: without it, one line names it", async () => {
   await withFolder(async (cwd) => {
-    await Deno.writeTextFile(`${cwd}/entity.json`, LINE);
-    await Deno.writeTextFile(`${cwd}/query.json`, QUERY);
-    await Deno.writeTextFile(`${cwd}/blueprint.json`, BLUEPRINT);
+    await writeFiles(cwd);
     await withPort({}, async (port) => {
+      const BASH_ENV = await Deno.makeTempFile();
       const PORT_RUN_ID = await prepare(port);
-      const inFile = `${cwd}/inner`;
-      await Deno.mkdir(`${inFile}/blueprints`, { recursive: true });
-      const lines = Object.entries(CREDENTIALS).map((of) => of.join("="));
-      await Deno.writeTextFile(`${inFile}/.env`, lines.join("\n"));
-      await Deno.writeTextFile(`${inFile}/blueprints/image.json`, BLUEPRINT);
-      await Deno.mkdir(`${cwd}/blueprints`);
-      await Deno.writeTextFile(`${cwd}/blueprints/image.json`, BLUEPRINT);
-      const bashEnv = await Deno.makeTempFile();
-      const call = async (need: Need, rights: string[]) => {
-        const stdin = CALLS[need.script]?.stdin;
-        const { API_URL = "" } = port.env;
-        const given = need.isInEnvFile ? { API_URL } : port.env;
-        const common = { ...CIRCLECI, NO_COLOR: "1", BASH_ENV: bashEnv };
-        const script = new URL(`scripts/${need.script}.ts`, ROOT).pathname;
-        return await runProcess(
-          Deno.execPath(),
-          ["run", "--no-prompt", ...rights, script, ...need.args],
-          {
-            env: { ...common, PORT_RUN_ID, ...given },
-            cwd: need.isInEnvFile ? inFile : cwd,
-            ...(stdin !== undefined && { stdin }),
-          },
-        );
-      };
+      const env = { ...PLAIN, BASH_ENV, PORT_RUN_ID, API_URL: port.url };
+      const whole = { ...env, ...CREDENTIALS };
       for (const need of NEEDS) {
-        const what = `${need.script} ${need.args.join(" ")}: ${need.right}`;
-        const rights = await permissionsOf(need.script, port.url);
-        const fewer = without(rights, need.right);
-        assert(fewer.join() !== rights.join(), what);
-        // One that deletes works once only, and so goes last.
-        const denied = await call(need, fewer);
-        assert([2, 3].includes(denied.code), `${what}: ${denied.stderr}`);
-        assertMatch(denied.stderr, /(?:^|\n)error: [^\n]*\n$/);
-        assertStringIncludes(denied.stderr, need.names, what);
-        await prepare(port);
-        const { code, stderr } = await call(need, rights);
-        assertEquals(code, 0, `${what}: ${stderr}`);
+        await assertNeeded(port, need, { cwd, env: whole });
       }
-      await Deno.remove(bashEnv);
+      const lines = Object.entries(CREDENTIALS).map((of) => of.join("="));
+      await Deno.writeTextFile(`${cwd}/.env`, lines.join("\n"));
+      for (const need of all({ read: "--allow-read" })) {
+        await assertNeeded(port, need, { cwd, env });
+      }
+      await Deno.remove(BASH_ENV);
     });
   });
 });
 
-Deno.test("without the right to a host, one line names it", async () => {
+Deno.test("without the permission to a host, one line names it", async () => {
   await withPort({}, async (port) => {
     const { host } = new URL(port.url);
-    for (const name of Object.keys(CALLS)) {
-      const { args = [], stdin } = CALLS[name] ?? {};
-      const rights = without(await permissionsOf(name, port.url), "net");
-      const { code, stderr } = await runProcess(
-        Deno.execPath(),
-        ["run", "--no-prompt", ...rights, `${name}.ts`, ...args],
-        {
-          env: { ...port.env, ...CIRCLECI, NO_COLOR: "1", PORT_RUN_ID: "r_1" },
-          ...(stdin !== undefined && { stdin }),
-        },
-      );
-      assertEquals(code, 2, stderr);
-      assertStringIncludes(stderr, `--allow-net=${host}`);
+    for (const name of SCRIPTS) {
+      const permissions = without(await permissionsOf(name, port.url), "net");
+      const result = await runCall(name, port.env, "", permissions);
+      assertEquals(result.code, 2, result.stderr);
+      assert(result.stderr.includes(`--allow-net=${host}`), result.stderr);
     }
   });
 });
 
-Deno.test("without the rights to what CircleCI says, a failure lacks its link", async () => {
-  const args = ["-b=service", "-i=none"];
-  await withPort({}, async ({ url, env }) => {
-    const rights = await permissionsOf("get_entity", url);
-    const call = async (rights: string[]) =>
-      (await runProcess(
-        Deno.execPath(),
-        ["run", "--no-prompt", ...rights, "get_entity.ts", ...args],
-        { env: { ...env, ...CIRCLECI, NO_COLOR: "1" } },
-      )).stderr;
-    assertStringIncludes(await call(rights), CIRCLECI.CIRCLE_BUILD_URL);
+Deno.test("without the permissions to what CircleCI says, a failure lacks its link", async () => {
+  await withPort({}, async (port) => {
+    const rights = await permissionsOf("get_entity", port.url);
+    const call = async (permissions: string[]) =>
+      await port.run("get_entity", ENTITY, { permissions, env: PLAIN });
+    const link = `(${CIRCLECI.CIRCLE_BUILD_URL})\n`;
+    assert((await call(rights)).stderr.endsWith(link));
     for (const right of ["CIRCLECI", "CIRCLE_BUILD_URL"]) {
-      const stderr = await call(without(rights, right));
-      assertMatch(stderr, /^error: Cannot get entity "none".*\n$/);
-      assertEquals(stderr.includes(CIRCLECI.CIRCLE_BUILD_URL), false);
+      const result = await call(without(rights, right));
+      assertError(result, 4, 'Cannot get entity "checkout"');
+      assertNone(result, CIRCLECI.CIRCLE_BUILD_URL);
     }
   });
 });
 
 Deno.test("without credentials, as in a pull request from a fork, --soft-fail goes on", async () => {
   await withPort({}, async ({ env, log }) => {
-    for (const name of Object.keys(CALLS)) {
-      const none = { ...env, PORT_CLIENT_ID: "", PORT_CLIENT_SECRET: "" };
+    const none = { ...env, PORT_CLIENT_ID: "", PORT_CLIENT_SECRET: "" };
+    for (const name of SCRIPTS) {
       const hard = await runCall(name, none);
       assertEquals(hard.code, 3, hard.stderr);
-      assertStringIncludes(hard.stderr, "a pull request from a fork");
+      assertMatch(hard.stderr, /^error: .*a pull request from a fork/m);
       const soft = await runCall(name, none, "--soft-fail");
       assertEquals(soft.code, 0, soft.stderr);
-      assertMatch(
-        soft.stderr,
-        /(?:^|\n)warning: .*a fork gets no context.*\n$/,
-      );
+      assertMatch(soft.stderr, /^warning: .*a fork gets no context.*\n$/m);
     }
     assertEquals(log, []);
   });
 });
 
-Deno.test(".env is read where it is and may be, and never wins over the environment", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
+Deno.test(".env is read where it is, and never wins over the environment", async () => {
+  await withFolder(async (cwd) => {
+    await Deno.writeTextFile(`${cwd}/.env`, 'PORT_CLIENT_SECRET="wrong"');
     await withPort({}, async (port) => {
-      const lines = Object.entries(CREDENTIALS).map(([name, value]) =>
-        `${name}="${value}"\n`
-      );
-      await Deno.writeTextFile(`${folder}/.env`, `# Port\n${lines.join("")}`);
-      for (const name of ["upsert_entity", "get_entity"]) {
-        const options = { env: { API_URL: port.url }, cwd: folder };
-        const { code, stderr } = await run(name, ENTITY, options);
-        assertEquals(code, 0, stderr);
-        const wrong = { API_URL: port.url, PORT_CLIENT_SECRET: "wrong" };
-        assertEquals(
-          (await run(name, ENTITY, { ...options, env: wrong })).code,
-          3,
-        );
-      }
+      const { code, stderr } = await port.run("upsert_entity", ENTITY, { cwd });
+      assertEquals(code, 0, stderr);
+      const env = { PORT_CLIENT_SECRET: "" };
+      const refused = await port.run("upsert_entity", ENTITY, { cwd, env });
+      assertError(refused, 3, "Port answered 401");
     });
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 });

@@ -1,8 +1,15 @@
-import { assertEquals, assertStringIncludes } from "jsr:@std/assert@1.0.19";
-import { assertWrongCalls, type TestPort, withPort } from "./support/port.ts";
-import { run } from "./support/run.ts";
+import { assertEquals } from "jsr:@std/assert@1.0.19";
+import {
+  assertError,
+  assertWrongCalls,
+  type TestPort,
+  withPort,
+} from "./support/port.ts";
+import type { Result } from "./support/run.ts";
 
 type Members = Record<string, unknown>;
+
+const STRING = { type: "string" };
 
 function relation(target: string) {
   return { target, required: false, many: false };
@@ -17,36 +24,38 @@ function blueprint(
 }
 
 /** Gives blueprints to the script by standard input. */
-async function upsert(port: TestPort, input: unknown, ...flags: string[]) {
-  return await run("upsert_blueprint", ["-", ...flags], {
-    env: port.env,
-    stdin: JSON.stringify(input),
-  });
+async function upsert(port: TestPort, input: unknown, flags = "") {
+  const stdin = JSON.stringify(input);
+  return await port.run("upsert_blueprint", `- ${flags}`, { stdin });
+}
+
+/** Fails unless a run has ended well, with these lines on standard error. */
+function assertDone({ code, stderr }: Result, ...lines: string[]) {
+  assertEquals([code, stderr.split("\n")], [0, [...lines, ""]]);
+}
+
+async function read(port: TestPort, identifier: string) {
+  const answer = await port.call("GET", `/blueprints/${identifier}`);
+  return (await answer.json()).blueprint;
 }
 
 /** Names of the properties and relations that a blueprint has in Port. */
 async function namesIn(port: TestPort, identifier: string) {
-  const answer = await port.call("GET", `/blueprints/${identifier}`);
-  const { schema, relations } = (await answer.json()).blueprint;
-  return [...Object.keys(schema.properties), ...Object.keys(relations ?? {})];
+  const { schema, relations } = await read(port, identifier);
+  return Object.keys({ ...schema.properties, ...relations });
 }
-
-const STRING = { type: "string" };
 
 Deno.test("upsert_blueprint creates the targets of relations first", async () => {
   await withPort({}, async (port) => {
-    const { code, stdout, stderr } = await upsert(port, [
+    const result = await upsert(port, [
       blueprint("region", {}, { zone: relation("zone") }),
       blueprint("zone", { name: STRING }, { self: relation("zone") }),
     ]);
-    assertEquals(
-      [code, stderr],
-      [0, 'Created blueprint "zone"\nCreated blueprint "region"\n'],
-    );
-    assertEquals(
-      JSON.parse(stdout).map(({ identifier }: Members) => identifier),
-      ["zone", "region"],
-    );
+    const lines = ['Created blueprint "zone"', 'Created blueprint "region"'];
+    assertDone(result, ...lines);
+    const printed: Members[] = JSON.parse(result.stdout);
+    const names = printed.map(({ identifier }) => identifier);
+    assertEquals(names, ["zone", "region"]);
     assertEquals(await namesIn(port, "region"), ["zone"]);
   });
 });
@@ -65,125 +74,90 @@ Deno.test("upsert_blueprint creates blueprints that are related in a circle", as
   });
 });
 
-Deno.test("upsert_blueprint closes a circle with a blueprint that is there", async () => {
+Deno.test("upsert_blueprint closes a circle with a blueprint that exists", async () => {
   await withPort({}, async (port) => {
     await upsert(port, blueprint("one"));
-    const { code, stderr } = await upsert(port, [
+    const result = await upsert(port, [
       blueprint("two", {}, { next: relation("one") }),
       blueprint("one", {}, { next: relation("two") }),
     ]);
-    assertEquals(
-      [code, stderr],
-      [
-        0,
-        'Created blueprint "two"\n' +
-        'Updated blueprint "one": added relations.next\n',
-      ],
-    );
+    const updated = 'Updated blueprint "one": added relations.next';
+    assertDone(result, 'Created blueprint "two"', updated);
   });
 });
 
 Deno.test("upsert_blueprint merges: the user's own properties stay", async () => {
   await withPort({}, async (port) => {
+    const own = { own: STRING, zone: STRING };
     await upsert(port, {
-      ...blueprint("region", { own: STRING, zone: STRING }, {
-        service: relation("service"),
-      }),
-      schema: { properties: { own: STRING, zone: STRING }, required: ["own"] },
+      ...blueprint("region", {}, { service: relation("service") }),
+      schema: { properties: own, required: ["own"] },
     });
-    const { code, stderr } = await upsert(port, {
-      ...blueprint("region", { zone: { type: "number" }, size: STRING }),
-      title: "Region",
-    });
-    assertEquals(
-      [code, stderr],
-      [
-        0,
-        'Updated blueprint "region": added properties.size, ' +
-        "changed title properties.zone\n",
-      ],
+    const zone = { type: "number" };
+    const more = blueprint("region", { zone, size: STRING });
+    assertDone(
+      await upsert(port, { ...more, title: "Region" }),
+      'Updated blueprint "region": added properties.size, ' +
+        "changed title properties.zone",
     );
-    assertEquals(await namesIn(port, "region"), [
-      "own",
-      "zone",
-      "size",
-      "service",
-    ]);
-    const answer = await port.call("GET", "/blueprints/region");
-    assertEquals((await answer.json()).blueprint.schema.required, ["own"]);
+    const names = await namesIn(port, "region");
+    assertEquals(names, ["own", "zone", "size", "service"]);
+    const { title, schema } = await read(port, "region");
+    assertEquals([title, schema.required], ["Region", ["own"]]);
+    assertEquals(schema.properties.zone, zone);
   });
 });
 
 Deno.test("upsert_blueprint sends nothing when nothing would change", async () => {
   await withPort({}, async (port) => {
-    const { stderr } = await run("upsert_blueprint", [
-      "blueprints/ci_job.json",
-      "blueprints/image.json",
-    ], { env: port.env });
-    assertEquals(
-      stderr,
-      'Blueprint "image" is as it should be\n' +
-        'Blueprint "ciJob" is as it should be\n',
+    const files = "blueprints/ci_job.json blueprints/image.json";
+    assertDone(
+      await port.run("upsert_blueprint", files),
+      'Blueprint "image" is as it should be',
+      'Blueprint "ciJob" is as it should be',
     );
-    assertEquals(port.log.filter((line) => line.startsWith("P")).length, 1);
+    const sent = port.log.filter((line) => !line.startsWith("GET"));
+    assertEquals(sent.length, 1, "the log-in");
   });
 });
 
 Deno.test("upsert_blueprint --replace keeps nothing that is not named", async () => {
   await withPort({}, async (port) => {
     await upsert(port, blueprint("region", { a: STRING, b: STRING }));
-    const { code, stderr } = await upsert(
-      port,
-      blueprint("region", { b: STRING }),
-      "--replace",
-    );
-    assertEquals(
-      [code, stderr],
-      [0, 'Replaced blueprint "region": removed properties.a\n'],
-    );
+    const only = blueprint("region", { b: STRING });
+    const replaced = 'Replaced blueprint "region": removed properties.a';
+    assertDone(await upsert(port, only, "--replace"), replaced);
     assertEquals(await namesIn(port, "region"), ["b"]);
   });
 });
 
-Deno.test("upsert_blueprint tells each refusal of Port with its exit code", async () => {
+Deno.test("upsert_blueprint ends each refusal of Port with its exit code", async () => {
   await withPort({}, async (port) => {
     const broken = blueprint("region", { a: { type: "date" } });
-    const content = await upsert(port, broken);
-    assertEquals(content.code, 5);
-    assertStringIncludes(content.stderr, '"schema.properties.a.type"');
-    const target = await upsert(
-      port,
-      blueprint("region", {}, { a: relation("nowhere") }),
-    );
-    assertEquals(target.code, 4);
-    assertStringIncludes(target.stderr, '"nowhere" does not exist');
-    const login = await run("upsert_blueprint", ["-"], {
-      env: { ...port.env, PORT_CLIENT_SECRET: "wrong" },
-      stdin: JSON.stringify(blueprint("region")),
-    });
-    assertEquals(login.code, 3);
+    assertError(await upsert(port, broken), 5, '"schema.properties.a.type"');
+    const lost = blueprint("region", {}, { a: relation("nowhere") });
+    assertError(await upsert(port, lost), 4, '"nowhere" does not exist');
+    const options = { env: { PORT_CLIENT_SECRET: "wrong" } };
+    const files = "blueprints/image.json";
+    const login = await port.run("upsert_blueprint", files, options);
+    assertError(login, 3, "Cannot log in to Port");
   });
 });
 
 Deno.test("upsert_blueprint answers a wrong call with one line, exit code 2 and no request", async () => {
   await withPort({}, async (port) => {
-    const { code, stderr } = await upsert(port, [{ title: "No name" }]);
-    assertEquals(code, 2);
-    assertStringIncludes(stderr, 'each with an "identifier"');
+    const nameless = await upsert(port, [{ title: "No name" }]);
+    assertError(nameless, 2, 'each with an "identifier"');
     const twice = await upsert(port, [blueprint("a")], "-");
-    assertEquals(twice.code, 2);
-    assertStringIncludes(twice.stderr, "Cannot read standard input twice");
+    assertError(twice, 2, "Cannot read standard input twice");
     assertEquals(port.log, []);
   });
+  const image = "blueprints/image.json";
   await assertWrongCalls("upsert_blueprint", [
-    [[], "Missing FILE"],
-    [["no/such.json"], 'Cannot read the file "no/such.json"'],
-    [["demo.ts"], 'Cannot read file "demo.ts": line 1, column 1'],
-    [
-      ["blueprints/image.json", "blueprints/image.json"],
-      'Cannot use blueprint "image": it is given twice',
-    ],
-    [["--replace=1", "blueprints/image.json"], "takes no value"],
-    [["--repalce", "x.json"], "did you mean --replace?"],
+    ["", "Missing FILE"],
+    ["no/such.json", 'Cannot read the file "no/such.json"'],
+    ["demo.ts", 'Cannot read file "demo.ts": line 1, column 1'],
+    [`${image} ${image}`, 'Cannot use blueprint "image": it is given twice'],
+    [`${image} --replace=1`, "--replace takes no value"],
   ]);
 });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TestPort } from "./port.ts";
+import { put, type TestPort } from "./port.ts";
 
 /** What CircleCI sets for every job; made up. */
 export const CIRCLECI = {
@@ -47,9 +47,7 @@ export const CALLS: Record<string, { args: string[]; stdin?: string }> = {
  * @returns The id of the run that one of them updates, as `PORT_RUN_ID`.
  */
 export async function prepare(port: TestPort): Promise<string> {
-  await port.call("POST", "/blueprints/service/entities?upsert=true", {
-    identifier: "checkout",
-  });
+  await put(port, "service", ["checkout"]);
   const start = await port.call("POST", "/actions/deploy/runs", {
     properties: {},
   });

@@ -24,6 +24,9 @@ export const CREDENTIALS = {
   PORT_CLIENT_SECRET: SECRET,
 };
 
+/** Variables with a secret that the local Port refuses. */
+export const WRONG_SECRET = { PORT_CLIENT_SECRET: "wrong" };
+
 /** A local Port for one test, with a client for looking into its catalogue. */
 export interface TestPort extends LocalPort {
   /** One line for each request that arrived. */
@@ -46,10 +49,10 @@ export interface TestPort extends LocalPort {
  * @param options How it is to behave.
  * @param test The test.
  */
-export async function withPort(
+export async function withPort<Outcome>(
   options: LocalPortOptions,
-  test: (port: TestPort) => Promise<void>,
-): Promise<void> {
+  test: (port: TestPort) => Promise<Outcome>,
+): Promise<Outcome> {
   const log: string[] = [];
   const waiting: { text: string; resolve: () => void }[] = [];
   const local = await startLocalPort({
@@ -66,7 +69,7 @@ export async function withPort(
   const logged = (text: string) =>
     new Promise<void>((resolve) => waiting.push({ text, resolve }));
   try {
-    await test({ ...testPort(local, log), logged });
+    return await test({ ...testPort(local, log), logged });
   } finally {
     await local.close();
   }
@@ -115,8 +118,30 @@ function testPort(
   };
 }
 
-/** A wrong command line, and what the one line it gets must say. */
-export type WrongCall = [args: Args, message: string];
+/**
+ * Creates entities directly, 20 per request.
+ *
+ * @param port The local Port.
+ * @param blueprint Identifier of the blueprint.
+ * @param entities The entities, or only their identifiers.
+ */
+export async function put(
+  port: TestPort,
+  blueprint: string,
+  entities: (string | Record<string, unknown>)[],
+): Promise<void> {
+  const path = `/blueprints/${blueprint}/entities/bulk?upsert=true`;
+  for (let at = 0; at < entities.length; at += 20) {
+    const batch = entities.slice(at, at + 20).map((entity) =>
+      typeof entity === "string" ? { identifier: entity } : entity
+    );
+    const answer = await port.call("POST", path, { entities: batch });
+    assertEquals(answer.status, 200, await answer.text());
+  }
+}
+
+/** A wrong command line, and what its one error line must contain. */
+export type WrongCall = [args: Args, message: string, options?: RunOptions];
 
 /**
  * Fails unless each wrong call ends with exit code 2, one line that says what is
@@ -129,15 +154,97 @@ export async function assertWrongCalls(
   name: string,
   calls: WrongCall[],
 ): Promise<void> {
-  await withPort({}, async ({ env, log }) => {
-    await Promise.all(calls.map(async ([args, says]) => {
-      const result = await run(name, args, { env });
-      assertEquals([result.code, result.stdout], [2, ""], result.stderr);
-      assertMatch(result.stderr, /^error: [^\n]*\(see --help\)\n$/);
-      assertStringIncludes(result.stderr, says);
+  await withPort({}, async (port) => {
+    await Promise.all(calls.map(async ([args, message, options]) => {
+      assertError(await port.run(name, args, options), 2, message);
     }));
-    assertEquals(log, []);
+    assertEquals(port.log, []);
   });
+}
+
+/**
+ * Fails unless a script ended with nothing on standard output and one line that
+ * says why.
+ *
+ * @param result What the script left behind.
+ * @param expected The exit code.
+ * @param says What the line must say.
+ */
+export function assertError(
+  { code, stdout, stderr }: Result,
+  expected: number,
+  says: string,
+): void {
+  assertEquals([code, stdout], [expected, ""], stderr);
+  assertMatch(stderr, /^error: [^\n]*\n$/);
+  assertStringIncludes(stderr, says);
+  assertEquals(stderr.includes(" (see --help)"), expected === 2, stderr);
+  assertEquals(stderr.includes(SECRET), false);
+}
+
+/** A failing call, its exit code, and what its one error line must contain. */
+export type FailingCall = [
+  args: Args,
+  code: number,
+  message: string,
+  options?: RunOptions,
+];
+
+/**
+ * Fails unless each call ends with its exit code and one line, and prints
+ * nothing.
+ *
+ * @param port The local Port.
+ * @param name The script's file name without the ending.
+ * @param calls The failing calls.
+ */
+export async function assertFailures(
+  port: TestPort,
+  name: string,
+  calls: FailingCall[],
+): Promise<void> {
+  await Promise.all(calls.map(async ([args, code, message, options]) => {
+    assertError(await port.run(name, args, options), code, message);
+  }));
+}
+
+/**
+ * Starts a server in place of Port that lets anybody log in, lets a test use it
+ * and ends it.
+ *
+ * @param answer Answers every request but the log-in.
+ * @param test The test; it gets the variables that lead a script to the server.
+ */
+export async function withServer(
+  answer: (request: Request) => Response | Promise<Response>,
+  test: (env: Record<string, string>) => Promise<void>,
+): Promise<void> {
+  await withHandler(
+    (request) =>
+      request.url.endsWith("/access_token")
+        ? Response.json({ accessToken: "made-up", expiresIn: 60 })
+        : answer(request),
+    (API_URL) => test({ ...CREDENTIALS, API_URL }),
+  );
+}
+
+/**
+ * Lets a test use a server with a handler of its own.
+ *
+ * @param handler Answers each request.
+ * @param test The test; it gets the server's URL.
+ */
+export async function withHandler(
+  handler: Deno.ServeHandler,
+  test: (url: string) => Promise<void>,
+): Promise<void> {
+  const options = { port: 0, hostname: "127.0.0.1", onListen: () => {} };
+  const server = Deno.serve(options, handler);
+  try {
+    await test(`http://127.0.0.1:${server.addr.port}`);
+  } finally {
+    await server.shutdown();
+  }
 }
 
 /** A URL where nothing listens: what listened there has just ended. */

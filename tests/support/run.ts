@@ -21,10 +21,12 @@ export interface Result {
 export interface RunOptions {
   /** Variables on top of those that Deno itself needs. */
   env?: Record<string, string>;
-  /** What it reads from standard input. */
-  stdin?: string;
+  /** What it reads from standard input; none by default. */
+  stdin?: string | undefined;
   /** The folder it runs in. */
   cwd?: string | URL;
+  /** The permissions of a script, in place of those of its first line. */
+  permissions?: string[] | undefined;
 }
 
 /**
@@ -68,9 +70,27 @@ export async function run(
   args: Args,
   options: RunOptions = {},
 ): Promise<Result> {
+  return await finish(await start(name, args, options), options);
+}
+
+/**
+ * Starts a script, for a test that acts while it runs; standard input stays
+ * open after what is given.
+ *
+ * @param name The script's file name without the ending.
+ * @param args Its command line.
+ * @param options The variables it sees, its input and its folder.
+ * @returns The process.
+ */
+export async function start(
+  name: string,
+  args: Args,
+  options: RunOptions = {},
+): Promise<Deno.ChildProcess> {
   const script = new URL(`scripts/${name}.ts`, ROOT).pathname;
-  const permissions = await permissionsOf(name, options.env?.API_URL);
-  return await runProcess(
+  const permissions = options.permissions ??
+    await permissionsOf(name, options.env?.API_URL);
+  return await spawn(
     Deno.execPath(),
     ["run", ...permissions, script, ...words(args)],
     { ...options, env: { ...options.env, ...taken("DENO_COVERAGE_DIR") } },
@@ -78,26 +98,43 @@ export async function run(
 }
 
 /** Splits a command line that needs no quotes. */
-function words(args: Args): string[] {
+export function words(args: Args): string[] {
   return typeof args === "string" ? args.split(" ").filter(Boolean) : args;
 }
 
 /**
- * Lets a test use a folder of its own, below the one that processes run in, so
- * that a script may read and write there.
+ * Lets a test use a folder of its own; by default below the one that processes
+ * run in, so that a script may read and write there.
  *
  * @param test The test.
+ * @param dir The folder around it.
  */
-export async function withFolder(
-  test: (folder: string) => Promise<void>,
-): Promise<void> {
-  const dir = FOLDER.pathname;
+export async function withFolder<Outcome>(
+  test: (folder: string) => Promise<Outcome>,
+  dir = FOLDER.pathname,
+): Promise<Outcome> {
   const folder = await Deno.makeTempDir({ dir, prefix: ".test-" });
   try {
-    await test(folder);
+    return await test(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/**
+ * Lets a test use a file in a folder of its own, see {@linkcode withFolder}.
+ *
+ * @param text What the file holds.
+ * @param test The test.
+ */
+export async function withFile(
+  text: string,
+  test: (path: string) => Promise<void>,
+): Promise<void> {
+  await withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/file`, text);
+    await test(`${folder}/file`);
+  });
 }
 
 /**
@@ -111,8 +148,16 @@ export async function withFolder(
 export async function runProcess(
   command: string,
   args: string[],
-  { env = {}, stdin, cwd = FOLDER }: RunOptions = {},
+  options: RunOptions = {},
 ): Promise<Result> {
+  return await finish(await spawn(command, args, options), options);
+}
+
+async function spawn(
+  command: string,
+  args: string[],
+  { env = {}, stdin, cwd = FOLDER }: RunOptions,
+): Promise<Deno.ChildProcess> {
   const child = new Deno.Command(command, {
     args,
     cwd,
@@ -126,15 +171,48 @@ export async function runProcess(
   if (stdin !== undefined) {
     const writer = child.stdin.getWriter();
     await writer.write(new TextEncoder().encode(stdin));
-    await writer.close();
+    writer.releaseLock();
   }
-  const { code, stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  return {
-    code,
-    stdout: decoder.decode(stdout),
-    stderr: decoder.decode(stderr),
+  return child;
+}
+
+async function finish(
+  child: Deno.ChildProcess,
+  { stdin }: RunOptions,
+): Promise<Result> {
+  if (stdin !== undefined) await child.stdin.close();
+  return await readOutput(child).result;
+}
+
+/** What a process writes. */
+export interface Output {
+  /** Resolves when standard error brings a text; fails when it ends before. */
+  said(text: string): Promise<void>;
+  /** All that it left behind, at its end. */
+  result: Promise<Result>;
+}
+
+/** Reads what a process writes, for a test that acts while it runs. */
+export function readOutput(child: Deno.ChildProcess): Output {
+  const [watched, kept] = child.stderr.tee();
+  const parts = watched.pipeThrough(new TextDecoderStream());
+  const said = async (text: string) => {
+    let all = "";
+    for await (const part of parts.values({ preventCancel: true })) {
+      all += part;
+      if (all.includes(text)) return;
+    }
+    throw new Error(`The script has ended: ${all}`);
   };
+  const read = async () => {
+    const [stdout, stderr, { code }] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(kept).text(),
+      child.status,
+    ]);
+    return { code, stdout, stderr };
+  };
+  return { said, result: read() };
 }
 
 /** What Deno itself needs to find its cache; no credentials of the developer. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { type TestPort } from "./port.ts";
-import { type Result, ROOT, runProcess, wayOut } from "./run.ts";
+import { type Result, ROOT, runProcess, wayOut, withFolder } from "./run.ts";
 
 /** Runs shell commands in a shell of their own. */
 export type Shell = (
@@ -24,28 +24,22 @@ export async function withShell<Outcome>(
   port: TestPort,
   test: (shell: Shell) => Promise<Outcome>,
 ): Promise<Outcome> {
-  const folder = await Deno.makeTempDir();
-  const repository = `${folder}/repository`;
-  const path = `${folder}/bin:${Deno.env.get("PATH")}`;
-  try {
+  return await withFolder(async (folder) => {
+    const repository = `${folder}/repository`;
+    const PATH = `${folder}/bin:${Deno.env.get("PATH")}`;
     await copyRepository(repository);
     await writeShims(folder, new URL(port.url).host);
     return await test(async (commands, env) => {
       const result = await runProcess(
         "bash",
         ["-eo", "pipefail", "-c", commands],
-        {
-          cwd: repository,
-          env: { ...wayOut(), ...port.env, ...env, PATH: path },
-        },
+        { cwd: repository, env: { ...wayOut(), ...port.env, ...env, PATH } },
       );
       const files = [...Deno.readDirSync(repository)].map(({ name }) => name);
       if (!files.includes("pwned")) return result;
       throw new Error("A value was run as a command");
     });
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  }, "/tmp");
 }
 
 /** Runs one lot of shell commands, see {@linkcode withShell}. */
