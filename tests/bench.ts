@@ -1,56 +1,49 @@
 /**
- * The one place for speed: what the scripts take as whole processes, beside what
- * people write by hand, all in one run, since times differ from machine to
- * machine. Prints a table and writes `bench.json`.
+ * Measures speed and memory: the scripts as whole processes, next to what people
+ * write by hand. One run measures everything, since times differ between
+ * machines. Prints tables and writes `bench.json`.
  *
  * @module
  */
-import { bundleAll } from "../scripts/bundle.ts";
+import { post, UPSERT } from "./support/bare_upsert.ts";
 import { CREDENTIALS } from "./support/port.ts";
 import { FOLDER, permissionsOf } from "./support/run.ts";
+import { withSlowTls } from "./support/slow_tls.ts";
 
-/** How often each is run, if it is not slow; medians are shown. */
-const RUNS = 20;
+/** How many runs of what takes milliseconds. */
+const RUNS = 30;
 
-/** How often what takes seconds is run. */
+/** How many runs of what takes seconds. */
 const SLOW_RUNS = 10;
 
-/** A row of the table. */
+/** The round trip to a Port that is not on this machine, in milliseconds. */
+const ROUND_TRIP = 50;
+
+/** A row of a table. */
 interface Row {
-  /** What was measured. */
+  table: string;
   what: string;
-  /** The median. */
-  median: number;
-  /** The lowest and the highest. */
-  spread: [number, number];
-  /** `ms` or `MiB`. */
-  unit: string;
-  /** How many runs. */
-  runs: number;
-  /** What it means, mostly a ratio to another row. */
+  unit: "ms" | "MiB";
+  /** One for each run; NaN if a program failed or is not installed. */
+  values: number[];
   note?: string;
 }
 
 const rows: Row[] = [];
 
-function add(what: string, values: number[], unit: string): Row {
+function median(values: number[]): number {
+  if (values.some(Number.isNaN)) return NaN;
   const sorted = values.toSorted((a, b) => a - b);
-  const row = {
-    what,
-    median: sorted[Math.floor(sorted.length / 2)] ?? NaN,
-    spread: [sorted[0] ?? NaN, sorted.at(-1) ?? NaN] as [number, number],
-    unit,
-    runs: sorted.length,
-  };
-  rows.push(row);
-  return row;
+  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
 
-function ratio(one: Row, other: Row): string {
-  return (one.median / other.median).toFixed(2);
+/** The median of ratios, each between two values of the same run. */
+function ratio(values: number[], others: number[]): string {
+  return median(values.map((value, run) => value / (others[run] ?? NaN)))
+    .toFixed(2);
 }
 
-/** A local Port in a process of its own, as Port is. */
+/** Starts a local Port as a process of its own. */
 async function withPort(
   flags: string[],
   test: (url: string) => Promise<void>,
@@ -64,14 +57,14 @@ async function withPort(
     env: CREDENTIALS,
     stdout: "piped",
   }).spawn();
-  const [first, rest] = port.stdout.tee();
-  // What it logs has to go somewhere.
-  const drained = rest.pipeTo(new WritableStream());
+  const lines = port.stdout.pipeThrough(new TextDecoderStream());
   let text = "";
-  for await (const chunk of first.pipeThrough(new TextDecoderStream())) {
+  for await (const chunk of lines.values({ preventCancel: true })) {
     text += chunk;
     if (text.includes("\n")) break;
   }
+  // It would stop if nobody read its log.
+  const drained = lines.pipeTo(new WritableStream());
   const [url = ""] = /http:\S+/.exec(text) ?? [];
   try {
     await test(url);
@@ -83,59 +76,58 @@ async function withPort(
 }
 
 interface Process {
-  args: string[];
+  /** The program; Deno by default. */
   command?: string;
-  stdin?: ReadableStream<Uint8Array>;
+  args: string[];
   env?: Record<string, string>;
+  stdin?: ReadableStream<string>;
 }
 
-/** What a process took, and the most memory that it had. */
-interface Taken {
+/** What a process took; NaN if it failed. */
+interface Usage {
   milliseconds: number;
-  /** In MiB; NaN where the system does not tell. */
+  /** The most memory it had, in MiB; NaN if the system does not report it. */
   memory: number;
   stdout: string;
 }
 
-/** Runs a process to its end; `undefined` where it does not work. */
-async function time(
-  { command = Deno.execPath(), args, stdin, env = {} }: Process,
-  url: string,
-): Promise<Taken | undefined> {
+/** Runs a process to its end. Only programs other than Deno may fail. */
+async function measure(
+  { command = Deno.execPath(), args, env, stdin }: Process,
+): Promise<Usage> {
+  const usage: Usage = { milliseconds: NaN, memory: NaN, stdout: "" };
   const start = performance.now();
-  let child: Deno.ChildProcess;
-  try {
-    child = new Deno.Command(command, {
-      args,
-      cwd: FOLDER,
-      env: {
-        ...CREDENTIALS,
-        API_URL: url,
-        NO_PROXY: "127.0.0.1",
-        DENO_NO_UPDATE_CHECK: "1",
-        ...env,
-      },
-      stdin: stdin ? "piped" : "null",
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-  let memory = NaN;
-  const watch = setInterval(() => memory = peakOf(child.pid) ?? memory, 50);
-  const [{ success, stdout }] = await Promise.all([
+  const child = new Deno.Command(command, {
+    args,
+    cwd: FOLDER,
+    env: {
+      ...CREDENTIALS,
+      NO_PROXY: "127.0.0.1",
+      DENO_NO_UPDATE_CHECK: "1",
+      ...env,
+    },
+    stdin: stdin ? "piped" : "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const watch = setInterval(() => {
+    usage.memory = peakOf(child.pid) ?? usage.memory;
+  }, 50);
+  const [{ success, stdout, stderr }] = await Promise.all([
     child.output(),
-    stdin?.pipeTo(child.stdin),
+    stdin?.pipeThrough(new TextEncoderStream()).pipeTo(child.stdin),
   ]);
   clearInterval(watch);
-  const milliseconds = performance.now() - start;
-  const text = new TextDecoder().decode(stdout);
-  return success ? { milliseconds, memory, stdout: text } : undefined;
+  if (success) {
+    usage.milliseconds = performance.now() - start;
+    usage.stdout = new TextDecoder().decode(stdout);
+  } else if (command === Deno.execPath()) {
+    throw new Error(`${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  }
+  return usage;
 }
 
-/** The high-water mark of a process that runs, in MiB (Linux only). */
+/** The peak memory of a running process so far, in MiB (Linux only). */
 function peakOf(pid: number): number | undefined {
   try {
     const status = Deno.readTextFileSync(`/proc/${pid}/status`);
@@ -146,249 +138,238 @@ function peakOf(pid: number): number | undefined {
   }
 }
 
-const LOGIN = `curl -sS "$API_URL/v1/auth/access_token" \\
+/** The two calls from Port's documentation; the first one's token is cut out. */
+function curl(cutToken: string): string {
+  return `set -euo pipefail
+token=$(curl -sS "$API_URL/v1/auth/access_token" \\
   -H 'Content-Type: application/json' \\
-  -d "{\\"clientId\\":\\"$PORT_CLIENT_ID\\",\\"clientSecret\\":\\"$PORT_CLIENT_SECRET\\"}"`;
-const ENTITIES = "$API_URL/v1/blueprints/service/entities";
-const CALLS = {
-  upsert: `curl -sS "${ENTITIES}?upsert=true&merge=true" \\
+  -d "{\\"clientId\\":\\"$PORT_CLIENT_ID\\",\\"clientSecret\\":\\"$PORT_CLIENT_SECRET\\"}" |
+  ${cutToken})
+curl -sS "$API_URL${UPSERT}" \\
   -H "Authorization: Bearer $token" -H 'Content-Type: application/json' \\
-  -d '{"identifier":"checkout","properties":{"version":"1.4.2"}}'`,
-  get: `curl -sS "${ENTITIES}/checkout" -H "Authorization: Bearer $token"`,
-};
-
-/** The least that works. */
-function withSed(call: string): string {
-  return `set -euo pipefail
-token=$(${LOGIN} | sed -E 's/.*"accessToken":"([^"]*)".*/\\1/')
-${call}`;
+  -d '{"identifier":"checkout","properties":{"version":"1.4.2"}}'`;
 }
 
-/** As Port's own page on its API does it. */
-function withJq(call: string): string {
-  return `set -euo pipefail
-token=$(${LOGIN} | jq -r .accessToken)
-${call}`;
-}
+const SED = `sed -E 's/.*"accessToken":"([^"]*)".*/\\1/'`;
 
 const PYTHON = `import json, os, requests
-api = os.environ["API_URL"] + "/v1"
-token = requests.post(f"{api}/auth/access_token", json={
+api = os.environ["API_URL"]
+token = requests.post(f"{api}/v1/auth/access_token", json={
     "clientId": os.environ["PORT_CLIENT_ID"],
     "clientSecret": os.environ["PORT_CLIENT_SECRET"],
 }).json()["accessToken"]
-headers = {"Authorization": f"Bearer {token}"}
-`;
-const PYTHON_CALLS = {
-  upsert: `${PYTHON}answer = requests.post(
-    f"{api}/blueprints/service/entities?upsert=true",
+answer = requests.post(
+    f"{api}${UPSERT}",
     json={"identifier": "checkout", "properties": {"version": "1.4.2"}},
-    headers=headers,
+    headers={"Authorization": f"Bearer {token}"},
 )
 print(json.dumps(answer.json(), indent=4))
-`,
-  get: `${PYTHON}answer = requests.get(
-    f"{api}/blueprints/service/entities/checkout", headers=headers)
-print(json.dumps(answer.json(), indent=4))
-`,
-};
+`;
 
-const ENTITY = ["-b", "service", "-i", "checkout"];
-
-/** Python itself: what is on the path may be a shell script that finds it. */
-async function pythonPath(url: string): Promise<string> {
-  const args = ["-c", "import sys; print(sys.executable)"];
-  const found = await time({ command: "python3", args }, url);
-  return found?.stdout.trim() || "python3";
+/** Runs code with Python itself: `python3` may be a script that looks for it. */
+async function python(code: string): Promise<Process> {
+  const find = ["python3", "-c", "import sys; print(sys.executable)"];
+  const { stdout } = await measure({ command: "env", args: find });
+  const path = stdout.trim() || "python3";
+  return { command: "env", args: [path, "-c", code] };
 }
 
-/** One operation, in each way in turn, so that a busy moment hits them all. */
-async function compare(name: "upsert" | "get", dist: string, url: string) {
-  const script = `${name}_entity`;
-  const rights = await permissionsOf(script, url);
-  const args = name === "upsert" ? [...ENTITY, "-p", "version=1.4.2"] : ENTITY;
+/** Arguments for Deno to upsert one entity, with our script's permissions. */
+async function upsertArgs(
+  url: string,
+  program: string,
+  ...flags: string[]
+): Promise<string[]> {
+  const permissions = await permissionsOf("upsert_entity", url);
+  const entity = ["-b", "service", "-i", "checkout", "-p", "version=1.4.2"];
+  return ["run", ...flags, ...permissions, program, ...entity];
+}
+
+/** Upserts one entity each way in turn, so that noise affects all of them. */
+async function compareUpserts(
+  table: string,
+  bundle: string,
+  env: { API_URL: string } & Record<string, string>,
+): Promise<void> {
+  const url = env.API_URL;
+  const bare = "../tests/support/bare_upsert.ts";
   const bash = (text: string) => ({ command: "bash", args: ["-c", text] });
   const ways: [what: string, process: Process][] = [
-    [`${script}.ts`, { args: ["run", ...rights, `${script}.ts`, ...args] }],
-    [`${script}.js`, {
-      args: ["run", "--no-config", ...rights, `${dist}/${script}.js`, ...args],
+    ["bare Deno", { args: await upsertArgs(url, bare) }],
+    ["upsert_entity.ts", { args: await upsertArgs(url, "upsert_entity.ts") }],
+    ["upsert_entity.js", {
+      args: await upsertArgs(url, bundle, "--no-config"),
     }],
-    ["curl + sed", bash(withSed(CALLS[name]))],
-    ["curl + jq", bash(withJq(CALLS[name]))],
-    ["python + requests", {
-      command: await pythonPath(url),
-      args: ["-c", PYTHON_CALLS[name]],
-    }],
+    ["curl + sed", bash(curl(SED))],
+    ["curl + jq", bash(curl("jq -r .accessToken"))],
+    ["Python + requests", await python(PYTHON)],
   ];
-  const times = new Map<string, number[]>();
+  const times = new Map(ways.map(([what]) => [what, [] as number[]]));
   for (let run = 0; run <= RUNS; run++) {
     for (const [what, process] of ways) {
-      const taken = await time(process, url);
-      if (!taken?.stdout.includes("1.4.2")) continue;
+      const { stdout, milliseconds } = await measure({ ...process, env });
       // The first run warms the caches.
-      if (run > 0) {
-        times.set(what, [...times.get(what) ?? [], taken.milliseconds]);
-      }
+      if (run === 0) continue;
+      times.get(what)?.push(stdout.includes("1.4.2") ? milliseconds : NaN);
     }
   }
-  const added = [...times].map(([what, list]) =>
-    add(`one ${name}: ${what}`, list, "ms")
-  );
-  const [ours] = added;
-  for (const row of added.slice(1)) {
-    if (ours) row.note = `${script}.ts takes ${ratio(ours, row)} times as long`;
+  for (const [what, values] of times) {
+    const ratios = [...times].filter(([other]) => !isOurs(other))
+      .map(([other, others]) => `${ratio(values, others)} of ${other}`);
+    const note = isOurs(what) ? ratios.join(", ") : "";
+    rows.push({ table, what, unit: "ms", values, note });
   }
 }
 
-/** The first run on a machine, beside the next ones. */
-async function coldAndWarm(dist: string, url: string) {
-  const rights = await permissionsOf("upsert_entity", url);
-  const args = [
-    ...["run", "--no-config", ...rights, `${dist}/upsert_entity.js`],
-    ...[...ENTITY, "-p", "version=1.4.2"],
-  ];
-  const cold: number[] = [];
-  const warm: number[] = [];
+function isOurs(what: string): boolean {
+  return what.startsWith("upsert_entity");
+}
+
+/** The first run on a machine, next to the second. */
+async function compareEmptyCache(bundle: string, url: string): Promise<void> {
+  const args = await upsertArgs(url, bundle, "--no-config");
+  const first: number[] = [];
+  const second: number[] = [];
   for (let run = 0; run < SLOW_RUNS; run++) {
     const cache = await Deno.makeTempDir();
-    for (const list of [cold, warm]) {
-      const taken = await time({ args, env: { DENO_DIR: cache } }, url);
-      if (taken) list.push(taken.milliseconds);
-    }
+    const env = { API_URL: url, DENO_DIR: cache };
+    first.push((await measure({ args, env })).milliseconds);
+    second.push((await measure({ args, env })).milliseconds);
     await Deno.remove(cache, { recursive: true });
   }
-  const first = add("bundle, empty DENO_DIR", cold, "ms");
-  const next = add("bundle, the next run", warm, "ms");
-  first.note = `${ratio(first, next)} of the next run (at most 1.5)`;
-  const script = "python3 -m venv $0 && $0/bin/pip install -q requests && " +
-    '$0/bin/python -c "$1"';
-  const folder = await Deno.makeTempDir();
-  const pip = await time({
-    command: "bash",
-    args: ["-c", script, `${folder}/venv`, PYTHON_CALLS.upsert],
-  }, url);
-  await Deno.remove(folder, { recursive: true });
-  if (pip) add("pip install requests, python", [pip.milliseconds], "ms");
-  else console.log("pip install requests: not to be had here");
-}
-
-/** So many services, as text that is made when it is read. */
-function services(count: number): ReadableStream<Uint8Array> {
-  let number = 0;
-  return new ReadableStream<string>({
-    pull(controller) {
-      let lines = "";
-      for (let line = 0; line < 500 && number < count; line++, number++) {
-        lines += `{"blueprint":"service","identifier":"e${number}",` +
-          `"properties":{"version":"1.4.2","replicas":3}}\n`;
-      }
-      if (lines === "") controller.close();
-      else controller.enqueue(lines);
-    },
-  }).pipeThrough(new TextEncoderStream());
-}
-
-async function bulk(url: string, count: number, ...flags: string[]) {
-  const script = "bulk_upsert_entities";
-  const args = ["run", ...await permissionsOf(script, url), `${script}.ts`];
-  const taken = await time(
-    { args: [...args, ...flags], stdin: services(count) },
-    url,
+  const table = "One upsert as a bundle";
+  const note = `${ratio(first, second)} of the second run (at most 1.5)`;
+  rows.push(
+    { table, what: "empty cache", unit: "ms", values: first, note },
+    { table, what: "second run", unit: "ms", values: second },
   );
-  const { created = 0, updated = 0 } = JSON.parse(taken?.stdout ?? "{}");
-  if (created + updated !== count) throw new Error("Not all of them got in");
-  return taken;
 }
 
-const MANY = 10_000;
-const LATENCY = 50;
-
-async function bulkSpeed(url: string) {
-  for (const concurrency of [5, 10]) {
-    const times: number[] = [];
-    for (let run = 0; run < SLOW_RUNS; run++) {
-      const taken = await bulk(url, MANY, `--concurrency=${concurrency}`);
-      times.push(taken?.milliseconds ?? NaN);
-    }
-    const row = add(
-      `${MANY} entities, concurrency ${concurrency}`,
-      times,
-      "ms",
-    );
-    const ideal = Math.ceil(MANY / 20) / concurrency * LATENCY;
-    const share = Math.round(100 * ideal / row.median);
-    row.note = `${share} % of the ideal ${ideal} ms (at least 85 %)`;
+/** NDJSON of many services, 500 at a time. */
+function* services(count: number): Generator<string> {
+  let lines = "";
+  for (let number = 1; number <= count; number++) {
+    lines += `{"blueprint":"service","identifier":"e${number}",` +
+      `"properties":{"version":"1.4.2","replicas":3}}\n`;
+    if (number % 500 > 0 && number < count) continue;
+    yield lines;
+    lines = "";
   }
-  const times: number[] = [];
-  for (let run = 0; run < SLOW_RUNS; run++) {
-    times.push(await oneByOne(url, 200));
-  }
-  const scaled = times.map((milliseconds) => milliseconds * MANY / 200);
-  const row = add(`${MANY} entities one by one, from 200`, scaled, "ms");
-  row.note = "as Port's GitHub Action does";
 }
 
-/** One request after the other, with one token. */
-async function oneByOne(url: string, count: number): Promise<number> {
+async function bulkUpsert(
+  url: string,
+  count: number,
+  flag: string,
+): Promise<Usage> {
+  const script = "bulk_upsert_entities";
+  const permissions = await permissionsOf(script, url);
+  const usage = await measure({
+    args: ["run", ...permissions, `${script}.ts`, flag],
+    stdin: ReadableStream.from(services(count)),
+    env: { API_URL: url },
+  });
+  const { created, updated } = JSON.parse(usage.stdout);
+  if (created + updated !== count) throw new Error("Entities are missing");
+  return usage;
+}
+
+/** Upserts entities as Port's GitHub Action does: one request after the other. */
+async function upsertOneByOne(url: string, count: number): Promise<number> {
   const start = performance.now();
-  const post = async (path: string, body: unknown, token = "") => {
-    const answer = await fetch(`${url}/v1/${path}`, {
-      method: "POST",
-      headers: {
-        "content-type": "application/json",
-        authorization: `Bearer ${token}`,
-      },
-      body: JSON.stringify(body),
-    });
-    return await answer.json();
-  };
-  const { accessToken } = await post("auth/access_token", {
+  const { accessToken } = await post(`${url}/v1/auth/access_token`, {
     clientId: CREDENTIALS.PORT_CLIENT_ID,
     clientSecret: CREDENTIALS.PORT_CLIENT_SECRET,
   });
   for (let number = 0; number < count; number++) {
-    await post(
-      "blueprints/service/entities?upsert=true&merge=true",
-      { identifier: `o${number}`, properties: { version: "1.4.2" } },
-      accessToken,
-    );
+    const properties = { version: "1.4.2" };
+    const entity = { identifier: `o${number}`, properties };
+    await post(url + UPSERT, entity, accessToken);
   }
   return performance.now() - start;
 }
 
-async function bulkMemory(url: string) {
+async function repeat(measure: () => Promise<number>): Promise<number[]> {
+  const values: number[] = [];
+  while (values.length < SLOW_RUNS) values.push(await measure());
+  return values;
+}
+
+async function measureBulkSpeed(url: string): Promise<void> {
+  const count = 10_000;
+  const table = `${count} entities, each response after ${ROUND_TRIP} ms`;
+  for (const concurrency of [5, 10]) {
+    const what = `concurrency ${concurrency}`;
+    const flag = `--concurrency=${concurrency}`;
+    const values = await repeat(async () =>
+      (await bulkUpsert(url, count, flag)).milliseconds
+    );
+    const ideal = count / 20 / concurrency * ROUND_TRIP;
+    const share = Math.round(100 * ideal / median(values));
+    const note = `${share} % of the ideal ${ideal} ms (at least 85 %)`;
+    rows.push({ table, what, unit: "ms", values, note });
+  }
+  const few = 200;
+  const values = await repeat(async () =>
+    await upsertOneByOne(url, few) * count / few
+  );
+  const what = `one by one, from ${few}`;
+  rows.push({ table, what, unit: "ms", values });
+}
+
+async function measureBulkMemory(url: string): Promise<void> {
+  const table = "Peak memory of a bulk upsert (at most 150 MiB)";
   for (const count of [100_000, 1_000_000]) {
-    const peaks: number[] = [];
-    for (let run = 0; run < SLOW_RUNS; run++) {
-      // Only checked, so that the local Port does not have to hold them.
-      const taken = await bulk(url, count, "--validate-only");
-      peaks.push(taken?.memory ?? NaN);
-    }
-    const row = add(`${count} entities, peak memory`, peaks, "MiB");
-    row.note = "at most 150";
+    // Validated only: then the local Port need not hold the entities.
+    const values = await repeat(async () =>
+      (await bulkUpsert(url, count, "--validate-only")).memory
+    );
+    rows.push({ table, what: `${count} entities`, unit: "MiB", values });
   }
 }
 
-function printTable(): void {
+function printTables(): void {
   const width = Math.max(...rows.map(({ what }) => what.length));
-  for (const { what, median, spread, unit, runs, note = "" } of rows) {
-    const [low, high] = spread.map((value) => value.toFixed(0));
-    const numbers = `${median.toFixed(0)} ${unit}`.padStart(11) +
-      ` (${low} to ${high}, ${runs} runs)`.padEnd(30);
-    console.log(what.padEnd(width), numbers, note);
+  for (const [table, list] of Map.groupBy(rows, ({ table }) => table)) {
+    console.log(`\n${table}`);
+    for (const { what, unit, values, note = "" } of list) {
+      const [middle, low, high] = [
+        median(values),
+        Math.min(...values),
+        Math.max(...values),
+      ]
+        .map((value) => value.toFixed(1));
+      const numbers = middle === "NaN"
+        ? "failed: is it installed?"
+        : `${middle} ${unit}`.padStart(12) +
+          ` (${low} to ${high}, ${values.length} runs)`;
+      console.log(`  ${what.padEnd(width)} ${numbers.padEnd(45)} ${note}`);
+    }
   }
 }
 
 const dist = await Deno.makeTempDir();
 try {
-  await bundleAll(new URL(`file://${dist}/`));
+  const bundle = `${dist}/upsert_entity.js`;
+  const permissions = await permissionsOf("bundle");
+  await measure({ args: ["run", ...permissions, "bundle.ts", dist] });
   await withPort([], async (url) => {
-    await compare("upsert", dist, url);
-    await compare("get", dist, url);
-    await coldAndWarm(dist, url);
+    const goals = "goals: .ts 1.25 and .js 1.15 of bare Deno";
+    const fast = `One upsert on loopback (${goals})`;
+    await compareUpserts(fast, bundle, { API_URL: url });
+    await withSlowTls(url, ROUND_TRIP, async (API_URL, certificate) => {
+      const slow = `One upsert with TLS and a round trip of ${ROUND_TRIP} ms`;
+      await compareUpserts(slow, bundle, {
+        API_URL,
+        DENO_CERT: certificate,
+        CURL_CA_BUNDLE: certificate,
+        REQUESTS_CA_BUNDLE: certificate,
+      });
+    });
+    await compareEmptyCache(bundle, url);
   });
-  await withPort([`--latency=${LATENCY}ms`], bulkSpeed);
-  await withPort([], bulkMemory);
+  await withPort([`--latency=${ROUND_TRIP}ms`], measureBulkSpeed);
+  await withPort([], measureBulkMemory);
 } finally {
   await Deno.remove(dist, { recursive: true });
 }
@@ -398,8 +379,9 @@ const machine = {
   cores: navigator.hardwareConcurrency,
   date: new Date().toISOString().slice(0, 10),
 };
+const results = rows.map((row) => ({ ...row, median: median(row.values) }));
 await Deno.writeTextFile(
   new URL("../bench.json", import.meta.url),
-  JSON.stringify({ machine, rows }, null, 2) + "\n",
+  JSON.stringify({ machine, rows: results }, null, 2) + "\n",
 );
-printTable();
+printTables();

@@ -1,0 +1,33 @@
+/**
+ * The least that a Deno program needs for one upsert: log in, send the entity,
+ * print the answer. `deno task bench` compares the scripts with it.
+ *
+ * @module
+ */
+
+/** Sends JSON with POST and returns the JSON of the response. */
+export async function post(url: string, body: unknown, token?: string) {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    },
+    body: JSON.stringify(body),
+  });
+  return await response.json();
+}
+
+/** Path and query of an upsert. */
+export const UPSERT = "/v1/blueprints/service/entities?upsert=true&merge=true";
+
+if (import.meta.main) {
+  const api = Deno.env.get("API_URL");
+  const { accessToken } = await post(`${api}/v1/auth/access_token`, {
+    clientId: Deno.env.get("PORT_CLIENT_ID"),
+    clientSecret: Deno.env.get("PORT_CLIENT_SECRET"),
+  });
+  const entity = { identifier: "checkout", properties: { version: "1.4.2" } };
+  const answer = await post(api + UPSERT, entity, accessToken);
+  console.log(JSON.stringify(answer.entity, null, 2));
+}
