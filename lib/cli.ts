@@ -1,23 +1,18 @@
 /**
- * What every script does the same: flags from one option table, help, output,
- * exit code.
+ * What all scripts share: command line, help, output, exit code.
  *
  * @module
  */
-import { parseArgs } from "jsr:@std/cli@1.0.30/parse-args";
-import { ScriptError, UsageError } from "./errors.ts";
-import { decodeText, openFile, readTextFile } from "./files.ts";
-import { formatSeconds } from "./answer.ts";
+import { dim, red, setColorEnabled, yellow } from "jsr:@std/fmt@1.0.10/colors";
+import { escapeControls, ScriptError, toLine, UsageError } from "./errors.ts";
 import {
-  allOptions,
-  type COMMON_OPTIONS,
-  type Option,
+  COMMON_OPTIONS,
   type OptionsOf,
   type OptionTable,
-  type SettingsDefaults,
-  toFlag,
+  parseCommandLine,
+  type ScriptInfo,
 } from "./options.ts";
-import { type Attempt, PortClient } from "./port_client.ts";
+import { type Attempt, Port, PortError, type PortErrorKind } from "./port.ts";
 import {
   environmentVariable,
   readSettings,
@@ -26,79 +21,57 @@ import {
   type Settings,
 } from "./settings.ts";
 
-/** What a script has to work with. */
+/** What a script receives. */
 export interface Context<Table extends OptionTable> {
-  /** The options as given. */
+  /** The values of its options. */
   options: OptionsOf<Table>;
-  /** What stands on the command line beside the options, for example files. */
+  /** The arguments that are not options, for example files. */
   operands: string[];
   /** API URL and limits. */
   settings: Settings;
-  /** Port; it asks for the credentials when it is first used. */
-  port: PortClient;
-  /** Writes the result to standard output: text as it is, the rest as JSON. */
+  /** Port. */
+  port: Port;
+  /** Writes the result to standard output, as JSON unless it is a string. */
   print(result: unknown): void;
-  /** Writes one of many results: text as it is, the rest as JSON on one line. */
-  printLine(result: unknown): void;
-  /** Tells on standard error what was done, unless the run is quiet. */
-  say(line: string): void;
-  /** Tells on standard error what went wrong though the run goes on. */
+  /** Writes a line to standard error, unless the run is quiet. */
+  log(line: string): void;
+  /** Writes a warning to standard error. */
   warn(line: string): void;
-  /** Shows how far it is: on a terminal in one line, else now and then. */
-  progress(line: string): void;
-  /** Reads a file that the user names, or standard input for `-`. */
-  readInput(path: string): Promise<string>;
-  /** Opens a file that the user names, or standard input for `-`. */
-  openInput(path: string): ReadableStream<Uint8Array>;
-  /**
-   * Takes care of Ctrl-C and of the end that CircleCI makes, in place of ending
-   * at once. The run then ends with exit code 130 or 143 whatever else happens.
-   */
-  catchSignals(): AbortSignal;
+  /** Returns the message of an error, with what to do next. */
+  explain(error: unknown): string;
 }
 
-/** A script: what it is called, what it takes and what it does. */
-export interface Script<Table extends OptionTable> {
-  /** Its file name without the ending. */
-  name: string;
-  /** Its purpose, in one line. */
-  summary: string;
-  /** What it takes beside the options, for example `FILE`; none by default. */
-  operand?: { value: string; help: string; isOptional?: true };
-  /** What it takes in place of the common defaults. */
-  defaults?: SettingsDefaults;
+/** A script. */
+export interface Script<Table extends OptionTable> extends ScriptInfo {
   /** Its own options. */
   options: Table;
-  /** Command lines that work as they stand. */
-  examples: readonly { says: string; args: string }[];
-  /** Does the work. */
+  /** What to do next if Port answers with a status, by status. */
+  advice?: Advice;
+  /** Runs the script. */
   run(context: Context<Table>): Promise<void>;
 }
 
-/** Where a script's words come from and go to. */
-export interface Terminal {
+/** What to do next, by HTTP status. */
+export type Advice = Readonly<Record<number, string>>;
+
+/** Process I/O, injectable in tests. */
+export interface ProcessIo {
   /** The command line, without the script. */
   args: string[];
-  /** Takes what belongs to standard output. */
-  write(text: string): void;
-  /** Takes what belongs to standard error. */
-  writeError(text: string): void;
-  /** Whether a person looks at standard output, so that escapes would act. */
-  isInteractive: boolean;
+  /** Writes a line to standard output. */
+  write(line: string): void;
+  /** Writes a line to standard error. */
+  writeError(line: string): void;
   /** Whether standard error may have colours. */
   hasColours: boolean;
-  /** Reads a setting; from the environment by default. */
+  /** Reads a variable. @default from the environment */
   variable?: ReadVariable;
-  /** Shows how far the run is. */
-  progress?(line: string): void;
-  /** Aborted by SIGINT or SIGTERM, its reason the exit code. */
-  catchSignals?(): AbortSignal;
-  /** The page of this run, to be named when it fails. */
+  /** The URL of the CI job, added to the error. */
   link?: string | undefined;
 }
 
 /**
- * Gives a script the types that its option table says.
+ * Returns the script, with its options typed by its option table.
  *
  * @param script The script.
  * @returns The same script.
@@ -110,7 +83,7 @@ export function defineScript<const Table extends OptionTable>(
 }
 
 /**
- * Runs a script to its end and ends the process with its exit code.
+ * Runs a script and ends the process with its exit code.
  *
  * @param script The script.
  */
@@ -118,354 +91,116 @@ export async function runScript<Table extends OptionTable>(
   script: Script<Table>,
 ): Promise<never> {
   const isCircleCI = environmentVariable("CIRCLECI") === "true";
-  Deno.exit(
-    await execute(script, {
-      args: Deno.args,
-      ...errorStream(Deno.stderr.isTerminal()),
-      catchSignals,
-      isInteractive: Deno.stdout.isTerminal(),
-      hasColours: !Deno.noColor && (isCircleCI || Deno.stderr.isTerminal()),
-      link: isCircleCI ? environmentVariable("CIRCLE_BUILD_URL") : undefined,
-    }),
-  );
-}
-
-/** How often progress is shown where it cannot be overwritten, in milliseconds. */
-const PROGRESS_PERIOD = 10_000;
-
-/** Progress is one line at the end, which gives way to any other. */
-function errorStream(
-  isTerminal: boolean,
-): Pick<Terminal, "write" | "writeError" | "progress"> {
-  const clear = "\r\x1b[2K";
-  let shownAt = Date.now();
-  let isShown = false;
-  const show = (line: string) => {
-    const text = isShown ? clear + line : line;
-    if (text) Deno.stderr.writeSync(new TextEncoder().encode(text));
-    isShown = line !== "";
+  // Only a terminal interprets control characters; files keep them.
+  const toOutput = Deno.stdout.isTerminal() ? escapeControls : String;
+  const io = {
+    args: Deno.args,
+    write: (text: string) => console.log(toOutput(text)),
+    writeError: console.error,
+    hasColours: !Deno.noColor && (isCircleCI || Deno.stderr.isTerminal()),
+    link: isCircleCI ? environmentVariable("CIRCLE_BUILD_URL") : undefined,
   };
-  const after = (write: (text: string) => void) => (text: string) => {
-    show("");
-    write(text);
-  };
-  const progress = (line: string) => {
-    const now = Date.now();
-    if (isTerminal) {
-      show(line);
-    } else if (now - shownAt >= PROGRESS_PERIOD) {
-      console.error(line);
-      shownAt = now;
-    }
-  };
-  return {
-    write: after(console.log),
-    writeError: after(console.error),
-    progress,
-  };
-}
-
-/** Signals that come within this time are one, in milliseconds. */
-const ONE_PRESS = 1_000;
-
-function catchSignals(): AbortSignal {
-  const controller = new AbortController();
-  let first = Infinity;
-  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-    const stop = () => {
-      // One Ctrl-C can come twice, from the terminal and from `deno task`; only
-      // one that comes later ends the run at once.
-      if (Date.now() - first > ONE_PRESS) Deno.exit(code);
-      if (controller.signal.aborted) return;
-      first = Date.now();
-      controller.abort(code);
-    };
-    Deno.addSignalListener(signal, stop);
-  }
-  return controller.signal;
+  Deno.exit(await execute(script, io));
 }
 
 /**
  * Runs a script without touching the process.
  *
  * @param script The script.
- * @param terminal Where its words come from and go to.
- * @returns Its exit code; it throws nothing.
+ * @param io Where its output goes.
+ * @returns The exit code. It never throws.
  */
 export async function execute<Table extends OptionTable>(
   script: Script<Table>,
-  terminal: Terminal,
+  io: ProcessIo,
 ): Promise<number> {
-  const paint = await palette(terminal.hasColours);
-  const say = (line: string) => terminal.writeError(line);
+  setColorEnabled(io.hasColours);
+  const write = (line: string) => io.writeError(line);
+  const warn = (line: string) => write(yellow("warning: ") + toLine(line));
   let softFail = false;
-  let signals: AbortSignal | undefined;
   try {
-    const table = allOptions(script);
-    const { values, operands } = await parseFlags(
-      table,
-      terminal.args,
-      script.operand,
-    );
+    const { values, operands } = await parseCommandLine(script, io.args);
     const common = values as OptionsOf<typeof COMMON_OPTIONS>;
     if (common.help) {
       const { helpText } = await import("./help.ts");
-      terminal.write(helpText(script));
+      io.write(helpText(script));
       return 0;
     }
     softFail = common.softFail;
-    const settings = await readSettings(
-      common,
-      terminal.variable,
-      script.defaults,
-    );
-    const port = new PortClient({
-      ...settings,
-      credentials: () => requireCredentials(settings),
-    });
-    port.listen((attempt) => reportAttempt(attempt, common, say, paint));
+    const { defaults, advice } = script;
+    const settings = await readSettings(common, io.variable, defaults, warn);
+    if (!values.dryRun) requireCredentials(settings);
+    const onAttempt = ({ method, path, summary, wait, ...last }: Attempt) => {
+      const time = `attempt ${last.attempt}, ${last.milliseconds} ms`;
+      const line = `${method} ${path}: ${summary} (${time})`;
+      if (common.verbose) write(dim(toLine(line)));
+      if (wait === undefined || common.quiet) return;
+      warn(`${summary}; next attempt in ${(wait / 1000).toFixed(1)} s`);
+    };
     await script.run({
       options: values as OptionsOf<Table>,
       operands,
       settings,
-      port,
-      print: (result) => terminal.write(resultText(result, terminal, 2)),
-      printLine: (result) => terminal.write(resultText(result, terminal)),
-      say: (line) => common.quiet || say(harmless(line)),
-      warn: (line) => say(paint.yellow("warning: ") + harmless(line)),
-      progress: (line) => common.quiet || terminal.progress?.(harmless(line)),
-      readInput,
-      openInput,
-      catchSignals: () => signals ??= terminal.catchSignals?.() ?? NEVER,
+      port: new Port({ ...settings, onAttempt }),
+      print: (result) => io.write(toText(result)),
+      log: (line) => common.quiet || write(toLine(line)),
+      warn,
+      explain: (error) => explain(error, advice).message,
     });
-    return signals?.aborted ? signals.reason : 0;
-  } catch (error) {
-    const code = reportError(error, softFail, terminal, paint);
-    return signals?.aborted ? signals.reason : code;
-  }
-}
-
-const NEVER = new AbortController().signal;
-
-type Say = (line: string) => void;
-
-/** Colours for standard error. */
-type Palette = Record<"red" | "yellow" | "dim", (text: string) => string>;
-
-/** The colours are loaded only where they are shown. */
-async function palette(hasColours: boolean): Promise<Palette> {
-  const plain = (text: string) => text;
-  if (!hasColours) return { red: plain, yellow: plain, dim: plain };
-  const { COLOURS } = await import("./colours.ts");
-  return COLOURS;
-}
-
-function reportAttempt(
-  { method, path, attempt, outcome, milliseconds, retryIn }: Attempt,
-  { quiet, verbose }: { quiet: boolean; verbose: boolean },
-  say: Say,
-  paint: Palette,
-): void {
-  if (verbose) {
-    const time = `attempt ${attempt}, ${Math.round(milliseconds)} ms`;
-    say(paint.dim(harmless(`${method} ${path}: ${outcome} (${time})`)));
-  }
-  if (!quiet && retryIn !== undefined) {
-    const next = `attempt ${attempt + 1} in ${formatSeconds(retryIn)}`;
-    say(paint.yellow("warning: ") + harmless(`${outcome}; ${next}`));
-  }
-}
-
-/** Writes the one line that a failed run ends with, and details before it. */
-function reportError(
-  error: unknown,
-  softFail: boolean,
-  { writeError: say, link }: Terminal,
-  paint: Palette,
-): number {
-  const place = link === undefined ? "" : ` (${harmless(link)})`;
-  if (!(error instanceof ScriptError)) {
-    const text = error instanceof Error ? error.message : String(error);
-    say(
-      paint.red("error: ") +
-        harmless(`Unexpected: ${text}; this is a bug, please report it`) +
-        place,
-    );
-    return 1;
-  }
-  for (const line of error.details) say(harmless(line));
-  if (softFail && SOFT.includes(error.exitCode)) {
-    const text = harmless(`${error.message} (--soft-fail)`);
-    say(paint.yellow("warning: ") + text + place);
     return 0;
+  } catch (error) {
+    const { exitCode, message, details } = explain(error, script.advice);
+    for (const line of details) write(toLine(line));
+    const isSoft = softFail && SOFT_EXIT_CODES.includes(exitCode);
+    const text = isSoft ? `${message} (--soft-fail)` : message;
+    const line = toLine(io.link ? `${text} (${io.link})` : text);
+    write((isSoft ? yellow("warning: ") : red("error: ")) + line);
+    return isSoft ? 0 : exitCode;
   }
-  const help = error instanceof UsageError ? " (see --help)" : "";
-  say(paint.red("error: ") + harmless(error.message) + help + place);
-  return error.exitCode;
 }
 
 /** The exit codes that `--soft-fail` turns into a warning. */
-const SOFT = [3, 4, 5, 6, 8];
+const SOFT_EXIT_CODES = [3, 4, 5, 6, 8];
 
-type Values = Record<string, string | string[] | boolean | undefined>;
+/** Exit code and advice by the kind of error. */
+const KINDS: Readonly<Record<PortErrorKind, [number, string]>> = {
+  "unauthorized": [3, "check PORT_CLIENT_ID, PORT_CLIENT_SECRET and --region"],
+  "forbidden": [3, "ask an admin of Port to give the credentials permission"],
+  "not-found": [4, "check the identifiers and --region"],
+  "rejected": [5, "correct it and run again"],
+  "unavailable": [6, "run it again later"],
+  "network": [6, "check the API URL and the network (HTTPS_PROXY, DENO_CERT)"],
+};
 
-type Flagged = Option & { name: string; flag: string };
-
-async function parseFlags(
-  table: OptionTable,
-  args: string[],
-  operand: Script<OptionTable>["operand"],
-): Promise<{ values: Values; operands: string[] }> {
-  const options: Flagged[] = Object.entries(table).map(([name, option]) => ({
-    ...option,
-    name,
-    flag: toFlag(name),
-  }));
-  const taking = options.filter(({ value }) => value !== undefined);
-  const unknown: string[] = [];
-  const given: Record<string, unknown> = parseArgs(tieValues(args, options), {
-    string: taking.map(({ flag }) => flag),
-    collect: taking.map(({ flag }) => flag),
-    boolean: options.filter((option) => !taking.includes(option))
-      .map(({ flag }) => flag),
-    alias: Object.fromEntries(
-      options.flatMap(({ short, flag }) => short ? [[short, flag]] : []),
-    ),
-    unknown: (arg: string) => {
-      unknown.push(arg);
-      return false;
-    },
-  });
-  const isFlag = (arg: string) => arg.startsWith("-") && arg !== "-";
-  // What stands behind "--" is no flag, and is not asked about.
-  const behind = [given._ ?? []].flat().map(String);
-  const operands = unknown.filter((arg) => !isFlag(arg)).concat(behind);
-  const [extra] = unknown.filter(isFlag);
-  if (extra !== undefined) {
-    const { explainUnknown } = await import("./help.ts");
-    throw new UsageError(explainUnknown(extra, table));
+function explain(error: unknown, advice: Advice = {}): ScriptError {
+  const text = error instanceof Error ? error.message : String(error);
+  if (error instanceof PortError) {
+    const [exitCode] = KINDS[error.kind];
+    return new ScriptError(exitCode, `${text}; ${nextStep(error, advice)}`);
   }
-  if (operand === undefined && operands.length > 0) {
-    throw new UsageError(`Unexpected argument "${operands[0]}"`);
+  if (error instanceof UsageError || error instanceof URIError) {
+    return new ScriptError(2, `${text} (see --help)`);
   }
-  const isMissing = operand && !operand.isOptional && operands.length === 0;
-  if (isMissing && given.help !== true) {
-    throw new UsageError(`Missing ${operand.value}`);
+  if (error instanceof ScriptError) return error;
+  return error instanceof Deno.errors.NotCapable
+    ? new ScriptError(2, `Permission denied: ${text}`)
+    : new ScriptError(1, `Unexpected error, please report it: ${text}`);
+}
+
+function nextStep(error: PortError, advice: Advice): string {
+  const { kind, status = 0, idempotent, maybeApplied } = error;
+  const [exitCode, general] = KINDS[kind];
+  if (exitCode === 6 && maybeApplied && !idempotent) {
+    return "it was not sent again: Port may have acted on it, look there first";
   }
-  const values = Object.fromEntries(
-    options.map((option) => [option.name, readValue(option, given)]),
-  );
-  return { values, operands };
+  if (status === 407) return "give HTTPS_PROXY the user and password";
+  // Not Port's API: a redirect, a web page, or a server without login route.
+  const isOther = (status > 0 && status < 400) || status === 404;
+  if (kind === "unavailable" && isOther) return "check the API URL";
+  if (kind === "network" && maybeApplied) return KINDS.unavailable[1];
+  return advice[status] ?? general;
 }
 
-/**
- * Ties each value to its flag, `--title x` and `-tx` to `--title=x`: a value may
- * begin with a dash, one that is missing is noticed, and a switch takes none.
- */
-function tieValues(args: string[], options: Flagged[]): string[] {
-  const byFlag = new Map(options.flatMap((option) => [
-    [`--${option.flag}`, option],
-    ...(option.short ? [[`-${option.short}`, option] as const] : []),
-  ]));
-  const rest = [...args];
-  const tied: string[] = [];
-  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
-    if (arg === "--") return [...tied, arg, ...rest];
-    const { flag, sign, text } = splitFlag(arg);
-    const option = byFlag.get(flag);
-    if (option === undefined) {
-      tied.push(arg);
-    } else if (option.value !== undefined) {
-      const isTied = sign !== "" || text !== "";
-      const value = isTied ? text : rest.shift();
-      const isFlag = !isTied && byFlag.has(value?.split("=", 1)[0] ?? "");
-      if (value === undefined || isFlag) {
-        throw new UsageError(`Missing the value of ${flag} ${option.value}`);
-      }
-      tied.push(`--${option.flag}=${value}`);
-    } else if (sign) {
-      throw new UsageError(`${flag} takes no value`);
-    } else {
-      tied.push(`--${option.flag}=true`);
-      // -qv is -q -v.
-      if (text) rest.unshift(`-${text}`);
-    }
-  }
-  return tied;
-}
-
-/** Splits `--flag=text`, `-f=text` and `-ftext`. */
-function splitFlag(arg: string) {
-  const [, flag = arg, sign = "", text = ""] =
-    /^(--[^=]+|-[^-])(=?)(.*)$/s.exec(arg) ?? [];
-  return { flag, sign, text };
-}
-
-function readValue(
-  { flag, value, repeat, required }: Flagged,
-  given: Record<string, unknown>,
-): string | string[] | boolean | undefined {
-  if (value === undefined) return given[flag] === true;
-  const values = [given[flag] ?? []].flat().map(String);
-  if (values.includes("") && !MAY_BE_EMPTY.includes(value)) {
-    throw new UsageError(`The value of --${flag} ${value} is empty`);
-  }
-  if (repeat) return values;
-  if (values.length > 1) throw new UsageError(`--${flag} is given twice`);
-  if (required && values.length === 0 && given.help !== true) {
-    throw new UsageError(`Missing --${flag} ${value}`);
-  }
-  return values[0];
-}
-
-/** The kinds of value that may be empty; an empty id is a variable not set. */
-const MAY_BE_EMPTY = ["TEXT", "VALUE"];
-
-function openInput(path: string): ReadableStream<Uint8Array> {
-  if (path !== "-") return openFile(path, "the file");
-  if (!Deno.stdin.readable.locked) return Deno.stdin.readable;
-  throw new UsageError("Cannot read standard input twice: give - once");
-}
-
-async function readInput(path: string): Promise<string> {
-  if (path !== "-") return readTextFile(path, "the file");
-  const bytes = await new Response(openInput(path)).bytes();
-  return decodeText(bytes, "standard input");
-}
-
-/** Escapes in Port's text act on a terminal only; a file gets it as it is. */
-function resultText(
-  result: unknown,
-  { isInteractive }: Terminal,
-  indent = 0,
-): string {
-  const text = typeof result === "string" ? result : toJson(result, indent);
-  return isInteractive ? text.replace(ACTING, escape) : text;
-}
-
-/** Indenting gives up on deep nesting, which is no reason to fail. */
-function toJson(value: unknown, indent: number): string {
-  try {
-    return JSON.stringify(value, null, indent);
-  } catch {
-    return JSON.stringify(value);
-  }
-}
-
-/** Characters that move a terminal's cursor or reorder its text. */
-const ACTING = /(?![\n\t])[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu;
-
-function escape(character: string): string {
-  const code = character.charCodeAt(0).toString(16);
-  return `\\u${code.padStart(4, "0")}`;
-}
-
-/**
- * Makes one line of a text that others wrote, with nothing in it that acts.
- *
- * @param text The text.
- * @returns The line.
- */
-export function harmless(text: string): string {
-  return text.replace(/\s*[\r\n]+\s*/g, " ").replace(ACTING, escape);
+function toText(result: unknown): string {
+  return typeof result === "string" ? result : JSON.stringify(result, null, 2);
 }

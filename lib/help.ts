@@ -1,150 +1,90 @@
 /**
- * What `--help` says, and what to say of a flag that does not exist; loaded only
- * when it is asked for.
+ * Generates `--help` and the README tables from the option table. Loaded only
+ * if needed.
  *
  * @module
  */
-import type { Script } from "./cli.ts";
 import {
-  allOptions,
-  type Option,
+  COMMON_OPTIONS,
   type OptionTable,
+  type ScriptInfo,
   toFlag,
 } from "./options.ts";
 
-/** The environment variables that every script reads, for help and README. */
+/** The environment variables of every script. */
 export const ENVIRONMENT: Readonly<Record<string, string>> = {
   PORT_CLIENT_ID: "client id of the Port credentials (required)",
   PORT_CLIENT_SECRET: "client secret of the Port credentials (required)",
-  PORT_API_URL: "as --api-url; API_URL is read when it is not set",
+  PORT_API_URL: "as --api-url",
   PORT_REGION: "as --region",
+  API_URL: "one of Port's own hosts, if neither of the two is set",
   PORT_TIMEOUT: "as --timeout",
   PORT_RETRIES: "as --retries",
 };
 
-/** What each exit code means: the one list that `--help` and README show. */
+/** The meaning of each exit code. */
 export const EXIT_CODES: Readonly<Record<number, string>> = {
-  0: "done",
-  1: "a bug here: unexpected error",
-  2: "bad usage or bad input; nothing was sent",
-  3: "no credentials, or Port refused them or their rights (401, 403)",
+  0: "success",
+  1: "unexpected error, please report it; or a local failure (full disk)",
+  2: "invalid usage or input; nothing was sent, unless the line says so",
+  3: "no credentials, or Port rejected them or their permissions (401, 403)",
   4: "blueprint, entity or path not found (404)",
   5: "Port rejected the content (400, 409, 413, 422)",
-  6: "Port could not be reached or kept failing (network, timeout, 408, 429, 5xx)",
-  7: "an expectation did not hold (--expect, --wait)",
-  8: "some of many failed (bulk)",
+  6: "Port is unreachable or keeps failing (network, timeout, 408, 429, 5xx)",
+  7: "an expectation is not met (--expect, --wait, --expect-any)",
+  8: "some of many entities failed",
 };
 
 /**
- * Makes the text of `--help` from the option table.
+ * Returns the text of `--help`.
  *
  * @param script The script.
  * @returns The text, without a line break at its end.
  */
-export function helpText<Table extends OptionTable>(
-  script: Script<Table>,
-): string {
-  const groups = optionGroups(allOptions(script));
-  const { operand } = script;
+export function helpText(script: ScriptInfo): string {
+  const { name, summary, operand, examples } = script;
+  const { value, isOptional } = operand ?? { value: "" };
+  const usage = value && (isOptional ? ` [${value}...]` : ` ${value}...`);
+  const rows = optionRows({ ...script.options, ...COMMON_OPTIONS });
+  const width = Math.max(...rows.map(({ term }) => term.length));
   return [
-    script.summary,
+    summary,
     "",
-    `Usage: scripts/${script.name}.ts [options]` +
-    (!operand
-      ? ""
-      : operand.isOptional
-      ? ` [${operand.value}...]`
-      : ` ${operand.value}...`),
-    ...(operand ? ["", `  ${operand.value}  ${operand.help}`] : []),
-    ...groups.flatMap((
-      { heading, rows },
-    ) => ["", `${heading}:`, ...align(rows)]),
+    `Usage: scripts/${name}.ts [options]${usage}`,
+    ...(operand ? ["", `  ${value}  ${operand.help}`] : []),
+    ...rows.flatMap(({ group, term, meaning }) => [
+      ...(group ? ["", `${group}:`] : []),
+      `  ${term.padEnd(width)}  ${meaning}`,
+    ]),
     "",
     "Environment:",
-    ...align(Object.entries(ENVIRONMENT)),
+    ...Object.entries(ENVIRONMENT)
+      .map(([name, meaning]) => `  ${name.padEnd(18)}  ${meaning}`),
     "",
     "Exit codes:",
-    ...align(Object.entries(EXIT_CODES)),
+    ...Object.entries(EXIT_CODES).map(([code, means]) => `  ${code}  ${means}`),
     "",
     "Examples:",
-    ...script.examples.flatMap(({ says, args }) => [
-      `  # ${says}`,
-      `  scripts/${script.name}.ts ${args}`,
-    ]),
+    ...Object.entries(examples).flatMap(
+      ([shows, args]) => [`  # ${shows}`, `  scripts/${name}.ts ${args}`],
+    ),
   ].join("\n");
 }
 
-/** A heading and the rows below it, each a term and what it means. */
-export interface OptionGroup {
-  /** The heading. */
-  heading: string;
-  /** Flag and help of each option. */
-  rows: [term: string, meaning: string][];
-}
-
 /**
- * Sorts options below their headings.
+ * Returns the options as rows of a table.
  *
  * @param table The options.
- * @returns The groups, in the order of the table.
+ * @returns For each option: its heading if it begins a group, its flags and
+ * its meaning.
  */
-export function optionGroups(table: OptionTable): OptionGroup[] {
-  const groups: OptionGroup[] = [];
-  for (const [name, option] of Object.entries(table)) {
-    if (option.group !== undefined || groups.length === 0) {
-      groups.push({ heading: option.group ?? "Options", rows: [] });
-    }
-    groups.at(-1)?.rows.push([term(name, option), meaning(option)]);
-  }
-  return groups;
-}
-
-function term(name: string, { short, value }: Option): string {
-  const flag = (short ? `-${short}, ` : "") + `--${toFlag(name)}`;
-  return value === undefined ? flag : `${flag} ${value}`;
-}
-
-function meaning({ help, required, repeat }: Option): string {
-  if (required) return `${help} (required)`;
-  return repeat ? `${help} (repeatable)` : help;
-}
-
-function align(rows: [string, string][]): string[] {
-  const width = Math.max(...rows.map(([term]) => term.length));
-  return rows.map(([term, meaning]) => `  ${term.padEnd(width)}  ${meaning}`);
-}
-
-/**
- * Says what is wrong with a flag that no option has.
- *
- * @param arg The flag, with its value where that is tied to it.
- * @param table The options that there are.
- * @returns One line, with the nearest flag if one is near.
- */
-export function explainUnknown(arg: string, table: OptionTable): string {
-  const [typed = ""] = arg.split("=", 1);
-  const flags = Object.keys(table).map((name) => `--${toFlag(name)}`);
-  const [nearest] = flags
-    .map((flag) => ({
-      flag,
-      distance: flag.startsWith(typed) ? 0 : editDistance(typed, flag),
-    }))
-    .filter(({ distance }) => distance <= 2)
-    .sort((a, b) => a.distance - b.distance);
-  const hint = nearest ? `, did you mean ${nearest.flag}?` : "";
-  return `Unknown flag "${typed}"${hint}`;
-}
-
-/** Levenshtein's distance: how many letters to add, drop or change. */
-function editDistance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (const [i, letter] of [...from].entries()) {
-    const next = [i + 1];
-    for (const [j, other] of [...to].entries()) {
-      const change = (row[j] ?? 0) + (letter === other ? 0 : 1);
-      next.push(Math.min(change, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[to.length] ?? 0;
+export function optionRows(
+  table: OptionTable,
+): { group: string | undefined; term: string; meaning: string }[] {
+  return Object.entries(table).map(([name, option]) => {
+    const { group, short, value = "", help, required, repeat } = option;
+    const term = `${short ? `-${short}, ` : ""}--${toFlag(name)} ${value}`;
+    const note = required ? " (required)" : repeat ? " (repeatable)" : "";
+    return { group, term: term.trim(), meaning: help + note };
+  });
 }

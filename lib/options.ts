@@ -1,40 +1,35 @@
 /**
- * The options of a script: the one table that gives its flags, their types, its
- * help and the tables of the README.
+ * The option table of a script, and the parser of its command line. `--help`
+ * and the README tables are generated from the same table, see `help.ts`.
  *
  * @module
  */
-/** What is taken where neither flag nor environment nor file says. */
-export interface SettingsDefaults {
-  /** A duration such as `90s`. */
-  timeout: string;
-  /** A whole number. */
-  retries: string;
-}
+import { parseArgs } from "jsr:@std/cli@1.0.30/parse-args";
+import { UsageError } from "./errors.ts";
 
-/** The defaults of most scripts. */
-export const DEFAULTS: SettingsDefaults = { timeout: "2m", retries: "4" };
+/** Limits that apply if neither flag nor environment nor `.env` sets them. */
+export const DEFAULTS = { timeout: "2m", retries: "4" };
 
-/** One option of a script. Its name in camelCase is its flag in kebab-case. */
+/** An option. Its name in camelCase is its flag in kebab-case. */
 export interface Option {
   /** What it does, in one line. */
   help: string;
-  /** The name of its value, for example `ID`; without one it is a switch. */
+  /** Placeholder of its value, such as `ID`; an option without is a switch. */
   value?: string;
   /** The letter of its short form. */
   short?: string;
-  /** Whether the script cannot do without. */
+  /** Whether it must be given. */
   required?: boolean;
-  /** Whether it may be given again for more. */
+  /** Whether it may be given more than once. */
   repeat?: boolean;
-  /** The heading in `--help` that it and those after it stand below. */
+  /** In `--help`, the heading of this option and those after it. */
   group?: string;
 }
 
 /** The options of a script by name. */
 export type OptionTable = Readonly<Record<string, Option>>;
 
-/** The options as given, with the types that their table says. */
+/** The values of the options, typed by their table. */
 export type OptionsOf<Table extends OptionTable> = {
   readonly [Name in keyof Table]: Table[Name] extends { value: string }
     ? Table[Name] extends { repeat: true } ? string[]
@@ -43,58 +38,141 @@ export type OptionsOf<Table extends OptionTable> = {
     : boolean;
 };
 
+/** What `--help` and the parser need to know about a script. */
+export interface ScriptInfo {
+  /** The file name without its extension. */
+  name: string;
+  /** Its purpose, in one line. */
+  summary: string;
+  /** Arguments that are not options, such as `FILE`. @default none */
+  operand?: { value: string; help: string; isOptional?: true };
+  /** Limits instead of {@linkcode DEFAULTS}. */
+  defaults?: typeof DEFAULTS;
+  /** Its own options. */
+  options: OptionTable;
+  /** Working command lines, by their description. */
+  examples: Readonly<Record<string, string>>;
+}
+
 /** The options of every script. */
 export const COMMON_OPTIONS = {
-  apiUrl: {
-    group: "Connection",
-    value: "URL",
-    help: "Port's API URL, if it is none of the two regions",
-  },
+  apiUrl: { group: "Connection", value: "URL", help: "URL of Port's API" },
   region: { value: "eu|us", help: "Region of the Port account (default eu)" },
-  envFile: {
-    value: "FILE",
-    help: "Read settings from this file (default .env if it is there)",
-  },
-  timeout: { value: "TIME", help: "Longest time for a call, retries included" },
-  retries: { value: "N", help: "Further attempts after a failure" },
+  envFile: { value: "FILE", help: "Settings file (default .env, if any)" },
+  timeout: { value: "TIME", help: "Limit of a call (default 2m; bulk 10m)" },
+  retries: { value: "N", help: "Further attempts (default 4; bulk 10)" },
   softFail: {
     group: "Output",
     help: "Turn the exit codes 3 to 6 and 8 into a warning and exit code 0",
   },
-  quiet: { short: "q", help: "Write nothing but errors to standard error" },
+  quiet: { short: "q", help: "Write only errors to standard error" },
   verbose: { short: "v", help: "Log each request to standard error" },
   help: { short: "h", help: "Show this text" },
 } as const satisfies OptionTable;
 
 /**
- * Gives all options of a script.
+ * Returns the flag of an option.
  *
- * @param script Its own options, and its defaults for the common ones.
- * @returns Its own, then the common ones, which tell their defaults.
- */
-export function allOptions(
-  { options, defaults }: { options: OptionTable; defaults?: SettingsDefaults },
-): OptionTable {
-  const tellDefault = (name: keyof SettingsDefaults): Option => ({
-    ...COMMON_OPTIONS[name],
-    help: `${COMMON_OPTIONS[name].help} (default ${
-      (defaults ?? DEFAULTS)[name]
-    })`,
-  });
-  return {
-    ...options,
-    ...COMMON_OPTIONS,
-    timeout: tellDefault("timeout"),
-    retries: tellDefault("retries"),
-  };
-}
-
-/**
- * Turns the name of an option into its flag.
- *
- * @param name For example `runId`.
- * @returns For example `run-id`.
+ * @param name Its name, for example `runId`.
+ * @returns Its flag, for example `run-id`.
  */
 export function toFlag(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** A parsed command line. */
+export interface CommandLine {
+  /** The values of the options by name. */
+  values: Record<string, string | string[] | boolean | undefined>;
+  /** The arguments that are not options. */
+  operands: string[];
+}
+
+type Flag = Option & { name: string; flag: string };
+
+/**
+ * Parses a command line.
+ *
+ * @param script The script.
+ * @param args The command line, without the script.
+ * @returns The values; only `help` if `--help` is given.
+ * @throws {UsageError} If a flag is unknown, or a value missing or unexpected.
+ */
+export async function parseCommandLine(
+  { options, operand }: ScriptInfo,
+  args: string[],
+): Promise<CommandLine> {
+  const table: OptionTable = { ...options, ...COMMON_OPTIONS };
+  const flags = Object.entries(table)
+    .map(([name, option]) => ({ ...option, name, flag: toFlag(name) }));
+  const names = flags.map(({ flag }) => flag);
+  const given: Record<string, unknown> = parseArgs(
+    await tieValues(args, flags),
+    { string: ["_", ...names], collect: names },
+  );
+  const valuesOf = (flag: string) => [given[flag] ?? []].flat().map(String);
+  const operands = valuesOf("_");
+  if (valuesOf("help").length > 0) return { values: { help: true }, operands };
+  if (!operand && operands.length > 0) {
+    throw new UsageError(`Unexpected argument "${operands[0]}"`);
+  }
+  if (operand && !operand.isOptional && operands.length === 0) {
+    throw new UsageError(`Missing ${operand.value}`);
+  }
+  const values = flags.map((it) => [it.name, read(it, valuesOf(it.flag))]);
+  return { values: Object.fromEntries(values), operands };
+}
+
+/**
+ * Turns `--title x` and `-tx` into `--title=x`, so that a value may begin with
+ * a dash. A missing value is an error, and so is the value of a switch.
+ */
+async function tieValues(args: string[], flags: Flag[]): Promise<string[]> {
+  const find = (arg = "") =>
+    flags.find(({ flag, short }) => arg === `--${flag}` || arg === `-${short}`);
+  const rest = [...args];
+  const tied: string[] = [];
+  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
+    if (arg === "--") return [...tied, arg, ...rest];
+    // --flag=text, -f=text and -ftext
+    const [, name = arg, sign = "", text = ""] =
+      /^(--[^=]+|-[^-])(=?)(.*)$/s.exec(arg) ?? [];
+    const option = find(name);
+    if (option?.value) {
+      const isTied = sign !== "" || text !== "";
+      const value = isTied ? text : rest.shift();
+      if (value === undefined || (!isTied && find(value.split("=", 1)[0]))) {
+        throw new UsageError(`Missing the value of ${name} ${option.value}`);
+      }
+      tied.push(`--${option.flag}=${value}`);
+    } else if (option) {
+      if (sign) throw new UsageError(`${name} takes no value`);
+      tied.push(`--${option.flag}=true`);
+      // -qv is -q -v.
+      if (text) rest.unshift(`-${text}`);
+    } else if (/^-./.test(arg)) {
+      const std = await import("jsr:@std/text@1.0.16/closest-string");
+      const known = flags.map(({ flag }) => `--${flag}`);
+      const nearest = std.closestString(name, known);
+      throw new UsageError(`Unknown flag "${name}", did you mean ${nearest}?`);
+    } else {
+      tied.push(arg);
+    }
+  }
+  return tied;
+}
+
+/** Returns the validated value of an option. */
+function read({ flag, value, repeat, required }: Flag, values: string[]) {
+  if (!value) return values.length > 0;
+  // An empty identifier usually comes from an unset variable.
+  if (values.includes("") && value !== "TEXT" && value !== "VALUE") {
+    throw new UsageError(`The value of --${flag} ${value} is empty`);
+  }
+  if (repeat) return values;
+  if (values.length > 1) throw new UsageError(`--${flag} is given twice`);
+  if (required && values.length === 0) {
+    throw new UsageError(`Missing --${flag} ${value}`);
+  }
+  return values[0];
 }

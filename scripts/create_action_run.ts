@@ -4,19 +4,16 @@
  *
  * @module
  */
-import { createRun, getRun, readRunLog } from "../lib/action_runs.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
-import { buildEntity } from "../lib/entity.ts";
-import { ExpectationError } from "../lib/errors.ts";
-import type { JsonObject } from "../lib/json.ts";
-import type { PortClient } from "../lib/port_client.ts";
+import { namedValues } from "../lib/entity.ts";
+import { apiPath, type JsonObject, type Port } from "../lib/port.ts";
 import { parseDuration } from "../lib/settings.ts";
-import { LAST_ANSWER, waitFor } from "../lib/wait.ts";
+import { ExpectationError, waitFor } from "../lib/poll.ts";
 
-/** The script, for its file and for tests. */
-export const createActionRun = defineScript({
+/** The script. */
+export const script = defineScript({
   name: "create_action_run",
-  summary: "Start a self-service action in Port, and follow it to its end",
+  summary: "Start a self-service action in Port, and follow it",
   options: {
     action: {
       group: "Action",
@@ -28,96 +25,112 @@ export const createActionRun = defineScript({
     entity: {
       short: "e",
       value: "ID",
-      help: "Identifier of the entity that it is about",
+      help: "Identifier of the entity that it is run on",
     },
     property: {
       short: "p",
       value: "NAME=TEXT",
       repeat: true,
-      help: "An input of the action; NAME:=JSON for other than text",
+      help: "An input of the action; NAME:=JSON if not a string",
     },
-    runAs: { value: "EMAIL", help: "User of Port to run it as" },
+    runAs: { value: "EMAIL", help: "Port user to run it as" },
     wait: {
       group: "Behaviour",
       value: "TIME",
-      help: "Follow the run to its end, with its log; exit with 7 unless it " +
-        "succeeds in this time",
+      help:
+        "Follow the run and its log; exit with 7 unless it succeeds in time",
     },
   },
-  examples: [
-    {
-      says: "A deployment by an action of Port",
-      args: "--action deploy --entity checkout -p version=1.4.2",
-    },
-  ],
-  async run({ options, port, print, progress, say }) {
+  examples: {
+    "Deploy with an action in Port":
+      "--action deploy --entity checkout -p version=1.4.2",
+  },
+  advice: { 404: "check --action and --region" },
+  async run({ options, settings, port, print, log }) {
     const wait = options.wait === undefined
       ? undefined
       : parseDuration(options.wait, "--wait");
-    const { entity: { properties = {} } } = buildEntity({
-      blueprint: "action",
-      property: options.property,
-      relation: [],
-      team: [],
-    });
-    const input: JsonObject = {
-      properties,
-      ...(options.entity !== undefined && { entity: options.entity }),
-    };
-    const run = await createRun(port, options.action, input, options.runAs);
-    say(`Started action "${options.action}": run "${run.id}"`);
+    const run = await createRun(port, options);
+    log(`Started action "${options.action}": run "${run.id}"`);
     if (wait === undefined) return print(run);
-    port.endBy(Date.now() + wait + LAST_ANSWER);
-    const ended = await waitFor(
-      follow(port, String(run.id), say),
-      { wait, ...PAUSES },
-      progress,
-    );
+    const follow = makeFollow(port, String(run.id), settings.timeout, log);
+    const ended = await waitFor(follow, { wait, ...PAUSES, log: () => {} });
     print(ended);
     if (ended.status === "SUCCESS") return;
     throw new ExpectationError(
-      `Cannot go on: run "${run.id}" ended with ${ended.status}` +
+      `Cannot continue: run "${run.id}" ended with ${ended.status}` +
         (ended.statusLabel ? ` (${ended.statusLabel})` : "") +
         "; see its page in Port",
-      [],
     );
   },
 });
 
-/** The pauses between questions, in milliseconds: gentle on the rate limit. */
-const PAUSES = { first: 1_000, longest: 15_000 };
+async function createRun(
+  port: Port,
+  { action, entity, property, runAs }: {
+    action: string;
+    entity: string | undefined;
+    property: string[];
+    runAs: string | undefined;
+  },
+): Promise<JsonObject> {
+  const query = runAs === undefined
+    ? ""
+    : `?${new URLSearchParams({ run_as: runAs })}`;
+  const properties = namedValues("property", property);
+  const path = apiPath("actions", action, "runs") + query;
+  const response = await port.request("POST", path, {
+    action: `run action "${action}"`,
+    // A retry could start the action twice.
+    idempotent: false,
+    body: { properties, ...(entity !== undefined && { entity }) },
+    expect: { run: "object" },
+  });
+  return response.run as JsonObject;
+}
 
-/** What a run is before its end. */
+/** The pauses between requests, in milliseconds. */
+const PAUSES = { firstPause: 1_000, longestPause: 15_000 };
+
+/** The statuses of a run that has not ended. */
 const UNFINISHED = ["IN_PROGRESS", "WAITING_FOR_APPROVAL"];
 
-/**
- * Makes a question for the end of a run, which also tells what is new in its log.
- *
- * @param port Port.
- * @param id Id of the run.
- * @param say Takes each message of its log as it comes.
- * @returns Asks once: for the run at its end, else it throws.
- */
-function follow(
-  port: PortClient,
+/** Returns a function that reads a run once and logs what is new. */
+function makeFollow(
+  port: Port,
   id: string,
-  say: (line: string) => void,
-): () => Promise<JsonObject> {
+  limit: number,
+  log: (line: string) => void,
+): (timeout: number) => Promise<JsonObject> {
+  const path = apiPath("actions", "runs", id);
   let shown = 0;
-  return async () => {
-    const run = await getRun(port, id);
-    let messages: string[];
-    do {
-      messages = await readRunLog(port, id, shown);
-      messages.forEach(say);
-      shown += messages.length;
-    } while (messages.length > 0);
-    if (!UNFINISHED.includes(String(run.status))) return run;
+  let lastStatus: unknown;
+  return async (left) => {
+    const timeout = Math.min(left, limit);
+    const { run } = await port.request("GET", path, {
+      action: `get action run "${id}"`,
+      expect: { run: "object" },
+      timeout,
+    });
+    for (let count = -1; count !== 0; shown += count) {
+      const page = `${path}/logs?limit=50&offset=${shown}`;
+      const { runLogs } = await port.request("GET", page, {
+        action: `read the log of action run "${id}"`,
+        expect: { runLogs: "array" },
+        timeout,
+      });
+      const messages = runLogs as JsonObject[];
+      for (const { message } of messages) log(String(message));
+      count = messages.length;
+    }
+    const { status } = run as JsonObject;
+    if (!UNFINISHED.includes(String(status))) return run as JsonObject;
+    if (status !== lastStatus) log(`Run "${id}" is ${status}`);
+    lastStatus = status;
     throw new ExpectationError(
-      `Cannot go on: run "${id}" is ${run.status}; it goes on in Port`,
-      [],
+      `Cannot continue: run "${id}" is ${status}; it continues in Port`,
     );
   };
 }
 
-if (import.meta.main) await runScript(createActionRun);
+if (import.meta.main) await runScript(script);

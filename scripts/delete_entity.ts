@@ -4,22 +4,15 @@
  *
  * @module
  */
-import { getBlueprint } from "../lib/blueprints.ts";
+import { getBlueprint } from "../lib/blueprint.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
-import {
-  BULK_DELETE_SIZE,
-  bulkDeleteRequest,
-  deleteEntities,
-  type DeleteOptions,
-  deleteRequest,
-} from "../lib/entities.ts";
-import { checkEntityIdentifier } from "../lib/entity.ts";
-import { NotFoundError, UsageError } from "../lib/errors.ts";
-import { readLines } from "../lib/input.ts";
-import type { PortClient } from "../lib/port_client.ts";
+import { checkIdentifier } from "../lib/entity.ts";
+import { ScriptError, UsageError } from "../lib/errors.ts";
+import { readInput } from "../lib/files.ts";
+import { apiPath, type Attempt, type Port, PortError } from "../lib/port.ts";
 
-/** The script, for its file and for tests. */
-export const deleteEntity = defineScript({
+/** The script. */
+export const script = defineScript({
   name: "delete_entity",
   summary: "Delete entities from Port",
   options: {
@@ -34,126 +27,144 @@ export const deleteEntity = defineScript({
       short: "i",
       value: "ID",
       repeat: true,
-      help: "Identifier of an entity, or - for one a line from standard input",
+      help: "Identifier of an entity, or - for one per line of standard input",
     },
     deleteDependents: {
       group: "Behaviour",
       help: "Delete the entities that are related to them too",
     },
-    ifExists: { help: "Succeed when an entity does not exist" },
+    ifExists: { help: "Succeed if an entity does not exist" },
     runId: { value: "ID", help: "Action run in Port that this belongs to" },
     dryRun: { help: "Print the requests and send nothing" },
   },
-  examples: [
-    { says: "One entity", args: "-b service -i checkout" },
-    {
-      says: "All that another program names",
-      args: "-b service -i - --if-exists <<< checkout",
-    },
-  ],
-  async run({ options, settings, port, print, say, warn, openInput }) {
+  examples: {
+    "One entity": "-b service -i checkout",
+    "Identifiers from another program":
+      "-b service -i - --if-exists <<< checkout",
+  },
+  advice: { 404: "check --blueprint and --region" },
+  async run({ options, settings, port, print, log, warn }) {
     const { blueprint, identifier } = options;
     const isPiped = identifier.includes("-");
     if (identifier.length === 0 || (isPiped && identifier.length > 1)) {
       throw new UsageError(
-        "Cannot tell what to delete: give --identifier ID, again for more, " +
-          "or --identifier - alone",
+        "Missing what to delete: give --identifier ID, again for more, or " +
+          "--identifier - alone",
       );
     }
-    const identifiers = isPiped
-      ? await readIdentifiers(openInput("-"))
-      : [...new Set(identifier)];
+    const text = isPiped ? await readInput("-") : identifier.join("\n");
+    const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
+    const identifiers = [...new Set(lines)];
     if (identifiers.length === 0) warn("There was no identifier to read");
-    identifiers.forEach(checkEntityIdentifier);
+    checkIdentifier("blueprint", blueprint);
+    for (const identifier of identifiers) checkIdentifier("entity", identifier);
     const batches = isPiped
       ? inBatches(identifiers)
-      : identifiers.map((one) => [one]);
+      : identifiers.map((identifier) => [identifier]);
     if (options.dryRun) {
       return print(batches.map((batch) => {
-        const { method, path, body } = isPiped
-          ? bulkDeleteRequest(blueprint, batch, options)
-          : deleteRequest(blueprint, batch[0] ?? "", options);
+        const [method, path, request] = toRequest(options, batch);
         const url = settings.apiUrl + path;
-        return { method, url, ...(body && { body: JSON.parse(body) }) };
+        return {
+          method,
+          url,
+          ...(request?.body ? { body: request.body } : {}),
+        };
       }));
     }
-    const gone: NotFoundError[] = [];
-    let asked = 0;
+    const missing: string[] = [];
+    let sent = 0;
     try {
       for (const batch of batches) {
-        gone.push(
-          ...isPiped
-            ? await removeMany(port, blueprint, batch, options)
-            : await removeOne(port, blueprint, batch, options),
-        );
-        asked += batch.length;
+        missing.push(...await deleteBatch(port, options, batch));
+        sent += batch.length;
       }
     } finally {
       const all = `${identifiers.length} entities of "${blueprint}"`;
-      if (asked > 0) say(`Deleted ${asked - gone.length} of ${all}`);
+      if (sent > 0) log(`Deleted ${sent - missing.length} of ${all}`);
     }
-    const [first, ...more] = gone;
+    const [first, ...more] = missing;
     if (first === undefined) return;
-    // A blueprint that is not there is a mistake.
+    // A blueprint that does not exist is a mistake.
     if (options.ifExists) return void await getBlueprint(port, blueprint);
-    throw new NotFoundError(
-      first.message + (more.length > 0 ? ` (and ${more.length} more)` : ""),
+    throw new ScriptError(
+      4,
+      `${first}; check --blueprint and --identifier, or add --if-exists` +
+        (more.length > 0 ? ` (and ${more.length} more)` : ""),
     );
   },
 });
 
-async function readIdentifiers(
-  stream: ReadableStream<Uint8Array>,
-): Promise<string[]> {
-  const identifiers = new Set<string>();
-  for await (const { text } of readLines(stream)) {
-    if (text.trim() !== "") identifiers.add(text.trim());
-  }
-  return [...identifiers];
-}
+/** The most identifiers that Port accepts in one bulk deletion. */
+const BATCH_SIZE = 100;
 
 function inBatches(identifiers: string[]): string[][] {
-  const size = BULK_DELETE_SIZE;
-  const count = Math.ceil(identifiers.length / size);
+  const count = Math.ceil(identifiers.length / BATCH_SIZE);
   return Array.from(
     { length: count },
-    (_, index) => identifiers.slice(index * size, (index + 1) * size),
+    (_, index) =>
+      identifiers.slice(index * BATCH_SIZE, (index + 1) * BATCH_SIZE),
   );
 }
 
-/** Deletes one; returns the error when it was not there. */
-async function removeOne(
-  port: PortClient,
-  blueprint: string,
-  [identifier = ""]: string[],
+interface DeleteOptions {
+  blueprint: string;
+  identifier: string[];
+  deleteDependents: boolean;
+  runId: string | undefined;
+}
+
+/** The request that deletes one entity, or many from standard input. */
+function toRequest(
+  { blueprint, identifier, deleteDependents, runId }: DeleteOptions,
+  batch: string[],
+): Parameters<Port["request"]> {
+  const query = new URLSearchParams({
+    delete_dependents: String(deleteDependents),
+    ...(runId !== undefined && { run_id: runId }),
+  });
+  const [one = ""] = batch;
+  if (!identifier.includes("-")) {
+    const path = apiPath("blueprints", blueprint, "entities", one);
+    const action = `delete entity "${one}" of blueprint "${blueprint}"`;
+    return ["DELETE", `${path}?${query}`, { action, idempotent: true }];
+  }
+  const path = apiPath("blueprints", blueprint, "bulk", "entities", "delete");
+  return ["POST", `${path}?${query}`, {
+    action: `delete ${batch.length} entities of "${blueprint}"`,
+    body: { entities: batch },
+    idempotent: true,
+    // If Deno itself sent it twice, the second would find nothing.
+    ownConnection: true,
+    expect: { deletedEntities: "array" },
+  }];
+}
+
+/** Deletes a batch; returns a message for each entity that did not exist. */
+async function deleteBatch(
+  port: Port,
   options: DeleteOptions,
-): Promise<NotFoundError[]> {
+  batch: string[],
+): Promise<string[]> {
+  const [method, path, request] = toRequest(options, batch);
+  let maybeApplied = false;
+  // An earlier attempt may have deleted them: then it is fine to find none.
+  const onAttempt = (attempt: Attempt) => ({ maybeApplied } = attempt);
   try {
-    await port.send(deleteRequest(blueprint, identifier, options));
-    return [];
+    const { deletedEntities } = await port
+      .request(method, path, { ...request, onAttempt });
+    if (method === "DELETE" || maybeApplied) return [];
+    const deleted = [deletedEntities].flat();
+    return batch.filter((identifier) => !deleted.includes(identifier))
+      .map((identifier) =>
+        `Cannot delete entity "${identifier}" of blueprint ` +
+        `"${options.blueprint}": it does not exist`
+      );
   } catch (error) {
-    if (error instanceof NotFoundError) return [error];
-    throw error;
+    if (!(error instanceof PortError) || method !== "DELETE") throw error;
+    if (error.kind !== "not-found") throw error;
+    return maybeApplied ? [] : [error.message];
   }
 }
 
-/** Deletes many; returns an error for each that was not there. */
-async function removeMany(
-  port: PortClient,
-  blueprint: string,
-  batch: string[],
-  options: DeleteOptions,
-): Promise<NotFoundError[]> {
-  const deleted = new Set(
-    await deleteEntities(port, blueprint, batch, options),
-  );
-  return batch.filter((identifier) => !deleted.has(identifier))
-    .map((identifier) =>
-      new NotFoundError(
-        `Cannot delete entity "${identifier}" of blueprint "${blueprint}": it ` +
-          "is not there; add --if-exists if that is fine",
-      )
-    );
-}
-
-if (import.meta.main) await runScript(deleteEntity);
+if (import.meta.main) await runScript(script);

@@ -1,12 +1,12 @@
 #!/usr/bin/env -S deno run --allow-run --allow-read
 /**
- * Shows the scripts at work against a local Port, and checks that what came back
- * is what went in.
+ * Runs the scripts against a local Port, and checks that they read the values
+ * that they saved.
  *
  * @module
  */
 
-/** Port's own example entity, from its CircleCI page. */
+/** The example entity in Port's CircleCI documentation. */
 const EXAMPLE = {
   myStringProp: "My value",
   myNumberProp: 1,
@@ -17,33 +17,34 @@ const EXAMPLE = {
 
 const ROOT = new URL("..", import.meta.url);
 
-/** Credentials that the local Port takes and no other does. */
+/** Valid for the local Port only. */
 const CREDENTIALS = {
   PORT_CLIENT_ID: "local-id",
   PORT_CLIENT_SECRET: "local-secret",
 };
 
-/** Runs the demo. */
 async function demo(): Promise<void> {
   const port = startLocalPort();
   try {
     const url = await readUrl(port.stdout);
-    console.log(`A stand-in for Port listens on ${url}\n`);
-    await storeExample(url);
-    await storeVersion(url);
+    console.log(`Local Port listens on ${url}\n`);
+    await saveExample(url);
+    await saveVersion(url);
   } finally {
     port.kill();
     await port.status;
   }
-  console.log(`What came back is what went in. Next, with your own Port:
+  console.log(
+    `The scripts read the values that they saved. Next, use your own Port:
 
-  1. In Port: ... > Credentials. Copy the client id and the client secret.
-  2. cp .env.example .env, and write them there.
-  3. npx -y deno@2.9.6 task get --blueprint YOUR_BLUEPRINT --identifier YOUR_ENTITY
-  4. For CircleCI: README.md, "In CircleCI".`);
+  1. In Port, choose ... > Credentials. Copy the client id and secret.
+  2. Run cp .env.example .env and paste both into .env.
+  3. Run npx -y deno@2.9.6 task get -b YOUR_BLUEPRINT -i YOUR_ENTITY
+  4. For CircleCI, see "In CircleCI" in README.md.`,
+  );
 }
 
-async function storeExample(url: string): Promise<void> {
+async function saveExample(url: string): Promise<void> {
   const properties = Object.entries(EXAMPLE).map(([name, value]) =>
     typeof value === "string"
       ? `${name}=${value}`
@@ -55,20 +56,20 @@ async function storeExample(url: string): Promise<void> {
     "--identifier",
     "example-entity",
   ];
-  await show(
+  await runTask(
     url,
     "upsert",
     ...entity,
     ...properties.flatMap((text) => ["--property", text]),
   );
-  const stored = JSON.parse(await show(url, "get", ...entity));
-  expectSame(stored.properties, EXAMPLE);
+  const saved = JSON.parse(await runTask(url, "get", ...entity));
+  expectSame(saved.properties, EXAMPLE);
 }
 
-async function storeVersion(url: string): Promise<void> {
+async function saveVersion(url: string): Promise<void> {
   const entity = ["--blueprint", "service", "--identifier", "checkout"];
-  await show(url, "upsert", ...entity, "--property", "version=1.4.2");
-  const version = await show(
+  await runTask(url, "upsert", ...entity, "--property", "version=1.4.2");
+  const version = await runTask(
     url,
     "get",
     ...entity,
@@ -98,8 +99,8 @@ async function readUrl(stdout: ReadableStream<Uint8Array>): Promise<string> {
   throw new Error("The local Port did not start");
 }
 
-/** Shows a command, runs it as a user would and shows what it printed. */
-async function show(
+/** Prints a command, runs it, prints its output and returns it. */
+async function runTask(
   url: string,
   task: string,
   ...args: string[]
@@ -108,17 +109,17 @@ async function show(
   const { success, stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", task, ...args],
     cwd: ROOT,
-    // A proxy must not come between.
+    // Bypass any proxy.
     env: { ...CREDENTIALS, PORT_API_URL: url, NO_PROXY: "127.0.0.1" },
     stderr: "inherit",
   }).output();
   const text = new TextDecoder().decode(stdout);
   console.log(text);
-  if (!success) throw new Error(`The command above failed: deno task ${task}`);
+  if (!success) throw new Error(`Command failed: deno task ${task}`);
   return text;
 }
 
-/** Quotes an argument for a shell where that is needed. */
+/** Quotes an argument for a shell if needed. */
 function quote(arg: string): string {
   return /^[\w@%+=:,./-]+$/.test(arg)
     ? arg
@@ -128,7 +129,7 @@ function quote(arg: string): string {
 function expectSame(actual: unknown, expected: unknown): void {
   if (JSON.stringify(actual) === JSON.stringify(expected)) return;
   throw new Error(
-    `What came back is not what went in: ${JSON.stringify(actual)} is not ` +
+    `Unexpected value: ${JSON.stringify(actual)}, expected ` +
       JSON.stringify(expected),
   );
 }

@@ -1,23 +1,23 @@
 #!/usr/bin/env -S deno run --allow-env=PORT_*,API_URL,CIRCLECI,CIRCLE_BUILD_URL,BASH_ENV --allow-read=.env --allow-write=/tmp --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io
 /**
- * Reads one entity from Port, picks values out of it, and holds a pipeline until
- * it is as expected.
+ * Reads an entity from Port, selects its values, and checks or waits for
+ * expected ones.
  *
  * @module
  */
 import { defineScript, runScript } from "../lib/cli.ts";
-import * as entities from "../lib/entities.ts";
-import { missingPath, parsePath, valueAt } from "../lib/entity.ts";
-import { ExpectationError, NotFoundError, UsageError } from "../lib/errors.ts";
-import { isSameJson, type JsonObject, parseJsonOrText } from "../lib/json.ts";
+import { checkIdentifier } from "../lib/entity.ts";
+import { UsageError } from "../lib/errors.ts";
+import { missingPath, parsePath, valueAt } from "../lib/path.ts";
+import { getEntity, type JsonObject, PortError } from "../lib/port.ts";
+import { parseJsonOrText, partsQuery } from "../lib/search.ts";
 import { parseDuration } from "../lib/settings.ts";
-import { prepareStepVariables } from "../lib/step_variables.ts";
-import { LAST_ANSWER, waitFor } from "../lib/wait.ts";
+import { ExpectationError, waitFor } from "../lib/poll.ts";
 
-/** The script, for its file and for tests. */
-export const getEntity = defineScript({
+/** The script. */
+export const script = defineScript({
   name: "get_entity",
-  summary: "Read one entity from Port, a value out of it, or wait for it",
+  summary: "Read an entity or one of its values from Port, or wait for it",
   options: {
     blueprint: {
       group: "Entity",
@@ -52,176 +52,165 @@ export const getEntity = defineScript({
     },
     default: {
       value: "VALUE",
-      help: "Print this when the path of --select is not there",
+      help: "Print this if the path of --select does not exist",
     },
     setEnv: {
       value: "NAME=PATH",
       repeat: true,
-      help: "Set a variable for later steps in CircleCI, for example " +
-        "VERSION=properties.version",
+      help:
+        "Set a variable for later steps, such as VERSION=properties.version",
     },
     expect: {
       group: "Gate",
       value: "PATH=VALUE",
       repeat: true,
-      help: "Exit with 7 unless this holds; PATH!=VALUE for the opposite",
+      help: "Exit with 7 unless PATH has VALUE; PATH!=VALUE for the opposite",
     },
     wait: {
       value: "TIME",
-      help: "Ask again until the entity is there and all of --expect holds, " +
-        "for example 10m",
+      help: "Ask until the entity exists and --expect is met, such as 10m",
     },
   },
-  examples: [
-    { says: "The whole entity", args: "-b service -i checkout" },
-    {
-      says: "The version that is deployed",
-      args: "-b service -i checkout --select properties.version",
-    },
-    {
-      says: "The first owner, or nobody",
-      args:
-        "-b service -i checkout --select relations.owners.0 --default nobody",
-    },
-    {
-      says: "Go on only while production is not locked",
-      args: "-b service -i checkout --expect properties.locked_in_prod!=true",
-    },
-  ],
-  async run({ options, port, print, say }) {
-    const { blueprint, identifier, select } = options;
+  examples: {
+    "The whole entity": "-b service -i checkout",
+    "The version that is deployed":
+      "-b service -i checkout --select properties.version",
+    "The first owner, or nobody":
+      "-b service -i checkout --select relations.owners.0 --default nobody",
+    "Go on only while production is not locked":
+      "-b service -i checkout --expect properties.locked_in_prod!=true",
+  },
+  async run({ options, settings, port, print, log }) {
+    const { blueprint, identifier, select, setEnv } = options;
     if (select === undefined && options.default !== undefined) {
       throw new UsageError("Cannot use --default without --select PATH");
     }
-    const path = select === undefined ? undefined : parsePath(select);
-    const setVariables = await prepareStepVariables(options.setEnv);
+    checkIdentifier("blueprint", blueprint);
+    checkIdentifier("entity", identifier);
+    const path = select === undefined ? [] : parsePath(select);
+    const setVariables = setEnv.length > 0
+      ? (await import("../lib/set_env.ts")).prepareSetEnv(setEnv)
+      : undefined;
     const expectations = options.expect.map(parseExpectation);
-    const wait = options.wait === undefined
-      ? undefined
-      : parseDuration(options.wait, "--wait");
-    const ask = async () => {
-      const entity = await entities.getEntity(
-        port,
-        blueprint,
-        identifier,
-        options,
-      );
-      checkExpectations(entity, expectations);
+    const query = partsQuery(
+      options,
+      options.excludeCalculatedProperties
+        ? { exclude_calculated_properties: "true" }
+        : {},
+    );
+    const ask = async (timeout: number) => {
+      const limit = { timeout: Math.min(timeout, settings.timeout) };
+      const entity = await getEntity(port, blueprint, identifier, query, limit);
+      await checkExpectations(entity, expectations);
       return entity;
     };
-    if (wait !== undefined) port.endBy(Date.now() + wait + LAST_ANSWER);
-    const entity = wait !== undefined
-      ? await waitFor(ask, { wait, ...PAUSES }, say)
-      : await ask().catch((error) => {
+    const entity = options.wait === undefined
+      ? await ask(settings.timeout).catch((error) => {
         throw expectations.length > 0 ? asUnmet(error) : error;
+      })
+      : await waitFor(ask, {
+        wait: parseDuration(options.wait, "--wait"),
+        ...PAUSES,
+        log,
       });
-    const result = path === undefined
-      ? entity
-      : chooseValue(entity, path, select, options.default);
-    setVariables(entity);
-    print(result);
+    const found = valueAt(entity, path);
+    // A value may be null.
+    const value = found === undefined ? options.default : found;
+    if (value === undefined) throw missingPath(entity, path);
+    setVariables?.(entity);
+    print(value);
   },
 });
 
-function chooseValue(
-  entity: JsonObject,
-  path: string[],
-  select = "",
-  otherwise?: string,
-): unknown {
-  const found = valueAt(entity, path);
-  if (found.there) return found.value;
-  if (otherwise !== undefined) return otherwise;
-  throw missingPath(select, found.paths);
-}
+/** The pauses between requests, in milliseconds. */
+const PAUSES = { firstPause: 5_000, longestPause: 30_000 };
 
-/** Of an entity that is not there, nothing holds. */
+/** An entity that does not exist meets no expectation. */
 function asUnmet(error: unknown): unknown {
-  return error instanceof NotFoundError
-    ? new ExpectationError(error.message, [])
+  return error instanceof PortError && error.kind === "not-found"
+    ? new ExpectationError(error.message)
     : error;
 }
 
-/** What an entity must be like. */
+/** An expected value in an entity. */
 export interface Expectation {
   /** The path into the entity. */
   path: string;
-  /** What stands there, or must not stand there. */
+  /** The value that must, or must not, be at the path. */
   value: unknown;
   /** The value as the user wrote it. */
   written: string;
-  /** Whether it must be something else. */
+  /** Whether the value must differ. */
   isNegated: boolean;
 }
 
 /**
- * Reads `PATH=VALUE` or `PATH!=VALUE`.
+ * Parses `PATH=VALUE` or `PATH!=VALUE`.
  *
- * @param text The expectation; its value is read as JSON where it is JSON.
+ * @param text The expectation; its value is parsed as JSON if valid.
  * @returns The expectation.
- * @throws {UsageError} When it is none.
+ * @throws {UsageError} If it is not an expectation.
  */
 export function parseExpectation(text: string): Expectation {
-  const [, path, sign, value = ""] =
+  const [, path, sign, written = ""] =
     /^((?:[^=![\]"]|\[(?:\d+|"(?:[^"\\]|\\.)*")\])+)(!?=)(.*)$/s.exec(text) ??
       [];
-  // "a != b" and "a == b" would be other questions than they look like.
-  if (path === undefined || /^\s|\s$/.test(path) || value.startsWith("=")) {
+  // "a != b" and "a == b" would not mean what they seem to.
+  if (path === undefined || /^\s|\s$/.test(path) || written.startsWith("=")) {
     throw new UsageError(
       `Cannot read --expect "${text}": write PATH=VALUE or PATH!=VALUE, ` +
         "without spaces around the sign",
     );
   }
   parsePath(path);
-  return {
-    path,
-    value: parseJsonOrText(value),
-    written: value,
-    isNegated: sign === "!=",
-  };
+  const value = parseJsonOrText(written);
+  return { path, value, written, isNegated: sign === "!=" };
 }
 
 /**
- * Insists on all expectations. A path that is not there equals nothing.
+ * Throws unless an entity meets all expectations. A path that does not exist
+ * equals nothing.
  *
  * @param entity The entity.
- * @param expectations What it must be like.
- * @throws {ExpectationError} When some do not hold, with a line for each.
+ * @param expectations What to check.
+ * @throws {ExpectationError} With a line for each that is not met.
  */
-export function checkExpectations(
+export async function checkExpectations(
   entity: JsonObject,
   expectations: Expectation[],
-): void {
+): Promise<void> {
+  if (expectations.length === 0) return;
+  // Loaded only if needed, as this is slow.
+  const { isDeepStrictEqual } = await import("node:util");
   const details = expectations.flatMap((expectation) =>
-    explain(entity, expectation) ?? []
+    explain(entity, expectation, isDeepStrictEqual) ?? []
   );
-  if (details.length === 0) return;
   const [first] = details;
+  if (first === undefined) return;
   const more = details.length > 1 ? ` (and ${details.length - 1} more)` : "";
   throw new ExpectationError(
-    `Cannot go on: of entity "${entity.identifier}", ${first}${more}; change ` +
+    `Cannot continue: of entity "${entity.identifier}", ${first}${more}; change ` +
       "it in Port, then run again",
     details,
   );
 }
 
-/** Says why an expectation does not hold; nothing when it does. */
-function explain(entity: JsonObject, expectation: Expectation) {
-  const { path, value, written, isNegated } = expectation;
+/** Explains why an expectation is not met; `undefined` if it is. */
+function explain(
+  entity: JsonObject,
+  { path, value, written, isNegated }: Expectation,
+  isEqual: (left: unknown, right: unknown) => boolean,
+): string | undefined {
   const found = valueAt(entity, parsePath(path));
-  const isEqual = found.there && isSameJson(found.value, value);
-  // Text such as "1.10" that reads like a number: a gate that must not open for
-  // it stays closed, one that must open for it says how to write it.
-  const isAlike = found.there && found.value === written;
-  if (isNegated ? !isEqual && !isAlike : isEqual) return undefined;
+  const isSame = isEqual(found, value);
+  // The string "1.10" looks like a number: if in doubt, the gate fails.
+  const isAlike = found === written;
+  if (isNegated ? !isSame && !isAlike : isSame) return undefined;
   const wanted = typeof value === "string" ? JSON.stringify(value) : written;
-  const actual = found.there ? JSON.stringify(found.value) : "not there";
+  const actual = found === undefined ? "missing" : JSON.stringify(found);
   return `${path} is ${actual}, expected ` +
     (isNegated ? `anything but ${wanted}` : wanted) +
     (isAlike && !isNegated ? `; for text write '${path}="${written}"'` : "");
 }
 
-/** The pauses between questions, in milliseconds: gentle on the rate limit. */
-const PAUSES = { first: 5_000, longest: 30_000 };
-
-if (import.meta.main) await runScript(getEntity);
+if (import.meta.main) await runScript(script);

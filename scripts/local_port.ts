@@ -124,7 +124,7 @@ async function main(): Promise<void> {
   console.log(`Local Port listens on ${url}`);
   console.log(
     // A proxy must not see what is meant for this machine.
-    `export API_URL=${url} NO_PROXY="127.0.0.1,$NO_PROXY"` +
+    `export PORT_API_URL=${url} NO_PROXY="127.0.0.1,$NO_PROXY"` +
       (clientId ? "" : " PORT_CLIENT_ID=local-id") +
       (clientSecret ? "" : " PORT_CLIENT_SECRET=local-secret"),
   );

@@ -1,24 +1,43 @@
 #!/usr/bin/env -S deno run --allow-env=PORT_*,API_URL,CIRCLE* --allow-read=.env --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io
 /**
- * Reports the CI job that runs to Port: at its start, and at its end.
+ * Reports the running CI job to Port, at its start and at its end.
  *
  * @module
  */
-import {
-  JOB_PROPERTIES,
-  JOB_STATUSES,
-  readCiJob,
-  readVariables,
-} from "../lib/circleci.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
-import { upsertEntity, upsertRequest } from "../lib/entities.ts";
 import { buildEntity } from "../lib/entity.ts";
 import { UsageError } from "../lib/errors.ts";
+import { apiPath, upsertEntity, upsertQuery } from "../lib/port.ts";
+import { environmentVariable, type ReadVariable } from "../lib/settings.ts";
 
-/** The script, for its file and for tests. */
-export const reportCiJob = defineScript({
+/** The statuses of a job in the blueprint `ciJob`. */
+export const JOB_STATUSES = ["running", "success", "failure", "canceled"];
+
+/** The properties that are the value of one variable. */
+const FROM_VARIABLE: Readonly<Record<string, string>> = {
+  triggeredBy: "CIRCLE_USERNAME",
+  commitHash: "CIRCLE_SHA1",
+  runLink: "CIRCLE_BUILD_URL",
+  job: "CIRCLE_JOB",
+  workflow: "CIRCLE_WORKFLOW_ID",
+  tag: "CIRCLE_TAG",
+  pullRequest: "CIRCLE_PULL_REQUEST",
+};
+
+/** All properties of {@linkcode CiJob}. */
+export const JOB_PROPERTIES: readonly string[] = [
+  ...Object.keys(FROM_VARIABLE),
+  "project",
+  "jobBranch",
+  "status",
+  "startedAt",
+  "finishedAt",
+];
+
+/** The script. */
+export const script = defineScript({
   name: "report_ci_job",
-  summary: "Report the CircleCI job that runs as an entity in Port",
+  summary: "Report the running CircleCI job as an entity in Port",
   options: {
     status: {
       group: "Job",
@@ -51,7 +70,7 @@ export const reportCiJob = defineScript({
       short: "p",
       value: "NAME=TEXT",
       repeat: true,
-      help: "An additional property; NAME:=JSON for other than text",
+      help: "An additional property; NAME:=JSON if not a string",
     },
     relation: {
       short: "r",
@@ -61,24 +80,24 @@ export const reportCiJob = defineScript({
     },
     createMissingRelatedEntities: {
       group: "Behaviour",
-      help: "Let Port create related entities that are not there yet",
+      help: "Create missing related entities",
     },
     dryRun: { help: "Print the request and send nothing" },
   },
-  examples: [
-    { says: "At the start of the job", args: "--status running" },
-    {
-      says: "At its end, with the image that it built",
-      args: "--status success -r 'image:=[\"checkout-1.4.2\"]' " +
-        "--create-missing-related-entities",
-    },
-    {
-      says: "Into a blueprint of another shape",
-      args: "--status running -b service -i checkout " +
-        "--map commitHash=CIRCLE_SHA1",
-    },
-  ],
-  async run({ options, settings, port, print, say, warn }) {
+  examples: {
+    "At the start of the job": "--status running",
+    "At its end, with the image that it built":
+      "--status success -r 'image:=[\"checkout-1.4.2\"]' " +
+      "--create-missing-related-entities",
+    "Another blueprint":
+      "--status running -b service -i checkout --map commitHash=CIRCLE_SHA1",
+  },
+  advice: {
+    404: "create the blueprint first (upsert_blueprint.ts); related entities " +
+      "also with --create-missing-related-entities",
+    422: "correct it (for non-string values use NAME:=JSON) and run again",
+  },
+  async run({ options, settings, port, print, log, warn }) {
     checkOneOf(JOB_STATUSES, options.status, "--status");
     for (const name of options.only) checkOneOf(JOB_PROPERTIES, name, "--only");
     const job = readCiJob(options.status, new Date());
@@ -87,20 +106,20 @@ export const reportCiJob = defineScript({
       identifier: options.identifier ?? job.identifier,
       property: options.property,
       relation: options.relation,
-      team: [],
     }, {
       // An entity that the user names has a title of its own.
       ...(options.identifier === undefined && { title: job.title }),
       properties: chooseProperties(job.properties, options, warn),
     });
     if (options.dryRun) {
-      const { method, path } = upsertRequest(blueprint, entity, options);
-      return print({ method, url: settings.apiUrl + path, body: entity });
+      const path = apiPath("blueprints", blueprint, "entities");
+      const url = settings.apiUrl + path + upsertQuery(options);
+      return print({ method: "POST", url, body: entity });
     }
     print(await upsertEntity(port, blueprint, entity, options));
-    const what = entity.properties?.status ??
-      Object.keys(entity.properties ?? {}).join(", ");
-    say(`Reported "${what}" of "${job.title}" to "${blueprint}"`);
+    const { status, ...others } = Object(entity.properties);
+    const what = status ?? Object.keys(others).join(", ");
+    log(`Reported "${what}" of "${job.title}" to "${blueprint}"`);
   },
 });
 
@@ -111,7 +130,7 @@ function checkOneOf(known: readonly string[], text: string, flag: string) {
   );
 }
 
-/** Those of `ciJob`, unless the user names others; those are never left out. */
+/** Returns the properties of `ciJob`, or those that the user chose. */
 function chooseProperties(
   properties: Record<string, string>,
   { map, only }: { map: string[]; only: string[] },
@@ -145,12 +164,146 @@ function parseMapping(text: string): [property: string, variable: string] {
   const { state } = Deno.permissions.querySync({ name: "env", variable });
   if (state === "granted") return [property, variable];
   throw new UsageError(
-    `Cannot read ${variable}: this run has no right to; add it to ` +
-      "--allow-env= after deno run",
+    `Cannot read ${variable}: permission denied; add it to --allow-env=`,
   );
 }
 
-/** Names of variables that nobody may read in Port. */
+/** Variables whose names suggest a secret. */
 const SECRET = /^PORT_CLIENT_|TOKEN|SECRET|PASSWORD/i;
 
-if (import.meta.main) await runScript(reportCiJob);
+/** The running CI job, as an entity of the blueprint `ciJob`. */
+export interface CiJob {
+  /** Equal in all steps of a job; differs per rerun and parallel node. */
+  identifier: string;
+  /** Name and number of the job. */
+  title: string;
+  /** The variables of CircleCI that are set, as properties. */
+  properties: Record<string, string>;
+}
+
+/** The variables that CircleCI sets in every job. */
+const ALWAYS_SET = [
+  "CIRCLE_WORKFLOW_JOB_ID",
+  "CIRCLE_WORKFLOW_ID",
+  "CIRCLE_JOB",
+  "CIRCLE_BUILD_NUM",
+  "CIRCLE_BUILD_URL",
+  "CIRCLE_SHA1",
+];
+
+/**
+ * Describes the running job.
+ *
+ * @param status One of {@linkcode JOB_STATUSES}.
+ * @param now The current time.
+ * @param variable How to read the environment.
+ * @returns The job.
+ * @throws {UsageError} Outside CircleCI, naming the variables that are missing.
+ */
+export function readCiJob(
+  status: string,
+  now: Date,
+  variable: ReadVariable = environmentVariable,
+): CiJob {
+  const missing = ALWAYS_SET.filter((name) => !variable(name));
+  if (missing.length > 0) {
+    throw new UsageError(
+      `Cannot report the CI job: ${missing.join(", ")} not set or not ` +
+        "readable: run it in a job of CircleCI, with --allow-env=CIRCLE*",
+    );
+  }
+  const [id, name, number, nodes, node] = [
+    "CIRCLE_WORKFLOW_JOB_ID",
+    "CIRCLE_JOB",
+    "CIRCLE_BUILD_NUM",
+    "CIRCLE_NODE_TOTAL",
+    "CIRCLE_NODE_INDEX",
+  ].map((name) => variable(name) ?? "");
+  const isParallel = Number(nodes) > 1;
+  const time = status === "running" ? "startedAt" : "finishedAt";
+  return {
+    identifier: isParallel ? `${id}-${node}` : `${id}`,
+    title: `${name} #${number}` + (isParallel ? ` (${node})` : ""),
+    properties: {
+      ...readVariables(FROM_VARIABLE, variable),
+      ...readPlaces(variable),
+      status,
+      [time]: now.toISOString(),
+    },
+  };
+}
+
+/**
+ * Reads properties from variables; one that is not set leaves its property out.
+ *
+ * @param names The variable of each property.
+ * @param variable How to read the environment.
+ * @returns The properties, without credentials in a URL.
+ */
+export function readVariables(
+  names: Readonly<Record<string, string>>,
+  variable: ReadVariable = environmentVariable,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(names).flatMap(([property, name]) => {
+      const value = variable(name);
+      return value ? [[property, withoutCredentials(value)]] : [];
+    }),
+  );
+}
+
+/** Project and branch; some VCS have no variables for them. */
+function readPlaces(variable: ReadVariable): Record<string, string> {
+  const [owner, repository, remote, branch] = [
+    "CIRCLE_PROJECT_USERNAME",
+    "CIRCLE_PROJECT_REPONAME",
+    "CIRCLE_REPOSITORY_URL",
+    "CIRCLE_BRANCH",
+  ].map((name) => variable(name) ?? "");
+  const page = branchPage(remote ?? "", branch ?? "");
+  return {
+    ...(repository && {
+      project: owner ? `${owner}/${repository}` : repository,
+    }),
+    ...(page && { jobBranch: page }),
+  };
+}
+
+/** A remote may contain a token: `https://x:token@github.com/acme/shop`. */
+function withoutCredentials(text: string): string {
+  return text
+    .replace(/(:\/\/)[^\s/?#]*@/g, "$1")
+    // A password may contain an unencoded slash; a port is not a password.
+    .replace(/(:\/\/)[^\s/?#@:]*:(?!\d+(?:[/?#]|$))\S*@/g, "$1")
+    .replace(/^[^\s/@:]+:[^\s@]*@(?=[^\s@]+:)/, "");
+}
+
+/**
+ * Returns the web page of a branch.
+ *
+ * @param remote The URL of the repository: HTTPS, SSH or `git@host:path`.
+ * @param branch The branch.
+ * @returns Its page on GitHub, GitLab, Bitbucket Cloud or a server with the
+ * paths of GitHub; `undefined` if the remote is not a URL, or is a Bitbucket
+ * Server, which has other paths.
+ */
+export function branchPage(remote: string, branch: string): string | undefined {
+  const short = /^(?:[^@/]+@)?([^@/:]+):(?!\/\/)(.+)$/.exec(remote);
+  const url = URL.parse(short ? `ssh://${short[1]}/${short[2]}` : remote);
+  if (!url?.hostname || !branch) return undefined;
+  const path = url.pathname.replace(/^\/+|\/+$/g, "").replace(/\.git$/, "");
+  if (path.startsWith("scm/")) return undefined;
+  // Neither the port of SSH nor its host for port 443 are those of the web.
+  const host = url.hostname.replace(/^(?:alt)?ssh\./, "");
+  const isWeb = /^https?:$/.test(url.protocol);
+  const origin = isWeb ? url.origin : `https://${host}`;
+  const between = host === "bitbucket.org"
+    ? "branch"
+    : host.includes("gitlab")
+    ? "-/tree"
+    : "tree";
+  const name = branch.split("/").map(encodeURIComponent).join("/");
+  return `${origin}/${path}/${between}/${name}`;
+}
+
+if (import.meta.main) await runScript(script);

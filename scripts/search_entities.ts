@@ -5,19 +5,17 @@
  * @module
  */
 import { defineScript, runScript } from "../lib/cli.ts";
-import * as entities from "../lib/entities.ts";
-import { parsePath, valueAt } from "../lib/entity.ts";
-import { ExpectationError, UsageError } from "../lib/errors.ts";
-import {
-  type Json,
-  type JsonObject,
-  parseJsonObject,
-  parseJsonOrText,
-} from "../lib/json.ts";
-import { parseMost } from "../lib/settings.ts";
+import { UsageError } from "../lib/errors.ts";
+import { nameOf, readInput } from "../lib/files.ts";
+import { parseJsonObject } from "../lib/json.ts";
+import { parsePath, valueAt } from "../lib/path.ts";
+import type { JsonObject } from "../lib/port.ts";
+import { parseJsonOrText, searchEntities } from "../lib/search.ts";
+import { parseCount } from "../lib/settings.ts";
+import { ExpectationError } from "../lib/poll.ts";
 
-/** The script, for its file and for tests. */
-export const searchEntities = defineScript({
+/** The script. */
+export const script = defineScript({
   name: "search_entities",
   summary: "Search Port for entities",
   options: {
@@ -31,8 +29,8 @@ export const searchEntities = defineScript({
       short: "w",
       value: "RULE",
       repeat: true,
-      help: "A rule that must hold: version=1.4.2, replicas>=3, $title!=x; " +
-        "the value is read as JSON where it is JSON",
+      help: "A rule such as version=1.4.2, replicas>=3, $title!=x; the value " +
+        "is parsed as JSON if valid",
     },
     query: {
       value: "JSON|@FILE",
@@ -49,71 +47,62 @@ export const searchEntities = defineScript({
       repeat: true,
       help: "Leave this part out",
     },
-    limit: { value: "N", help: "Print at most so many entities" },
+    limit: { value: "N", help: "Print at most N entities" },
     select: {
       value: "PATH",
-      help: "Print this value of each entity only, where it is there",
+      help: "Print only this value of each entity that has it",
     },
-    count: { help: "Print how many there are only" },
+    count: { help: "Print only the number of entities" },
     output: {
       value: "FORMAT",
-      help: "ndjson, an entity a line as it comes (the default), or json, " +
-        "one array",
+      help:
+        "ndjson (default), one entity per line as they come; json, an array",
     },
-    expectAny: { help: "Exit with 7 when nothing is found" },
+    expectAny: { help: "Exit with 7 if nothing is found" },
   },
-  examples: [
-    {
-      says: "All services that run an old version",
-      args: "-b service --where 'version!=1.4.2' --select identifier",
-    },
-    {
-      says: "How many entities there are of two blueprints",
-      args: `--count --query '{"combinator": "or", "rules": [` +
-        `{"property": "$blueprint", "operator": "=", "value": "service"}, ` +
-        `{"property": "$blueprint", "operator": "=", "value": "image"}]}'`,
-    },
-  ],
-  async run({ options, port, print, printLine, readInput }) {
-    const { blueprint, include, exclude, select, output = "ndjson" } = options;
+  examples: {
+    "All services that run an old version":
+      "-b service --where 'version!=1.4.2' --select identifier",
+    "The number of entities of two blueprints":
+      `--count --query '{"combinator": "or", "rules": [` +
+      `{"property": "$blueprint", "operator": "=", "value": "service"}, ` +
+      `{"property": "$blueprint", "operator": "=", "value": "image"}]}'`,
+  },
+  async run({ options, port, print }) {
+    const { select, output = "ndjson" } = options;
     if (output !== "ndjson" && output !== "json") {
       throw new UsageError(
         `Cannot use --output "${output}": it must be ndjson or json`,
       );
     }
-    const limit = parseMost(options.limit, "--limit");
-    const path = select === undefined ? undefined : parsePath(select);
-    const query = await readQuery(options, readInput);
-    const search = {
-      ...{ blueprint, query, include, exclude },
-      limit: Math.min(limit, PAGE),
-    };
-    const all: Json[] = [];
+    const limit = options.limit === undefined
+      ? Infinity
+      : parseCount(options.limit, "--limit", 1);
+    const path = select === undefined ? [] : parsePath(select);
+    const query = await readQuery(options);
+    const search = { ...options, query, limit: Math.min(limit, PAGE) };
+    const all: unknown[] = [];
     let found = 0;
-    for await (const entity of entities.searchEntities(port, search)) {
+    for await (const entity of searchEntities(port, search)) {
       found++;
-      const value = path
-        ? valueAt(entity, path)
-        : { there: true, value: entity };
-      if (value.there && !options.count) {
-        if (output === "json") all.push(value.value as Json);
-        else printLine(value.value);
-      }
+      const value = options.count ? undefined : valueAt(entity, path);
+      if (output === "json") all.push(...value === undefined ? [] : [value]);
+      else if (typeof value === "string") print(value);
+      else if (value !== undefined) print(JSON.stringify(value));
       if (found === limit) break;
     }
     if (options.count) print(found);
     else if (output === "json") print(all);
     if (options.expectAny && found === 0) {
       throw new ExpectationError(
-        "Cannot go on: nothing is found; check the search, or leave " +
+        "Cannot continue: nothing is found; check the search, or leave " +
           "--expect-any out",
-        [],
       );
     }
   },
 });
 
-/** The entities that are asked for at once; Port gives 1000 at most. */
+/** The size of a page; Port accepts at most 1000. */
 const PAGE = 1000;
 
 async function readQuery(
@@ -122,29 +111,28 @@ async function readQuery(
     query: string | undefined;
     where: string[];
   },
-  readInput: (path: string) => Promise<string>,
 ): Promise<JsonObject> {
   if (query !== undefined && where.length > 0) {
     throw new UsageError("Cannot use --query and --where together: drop one");
   }
   if (query?.startsWith("@")) {
     const path = query.slice(1);
-    return parseJsonObject(await readInput(path), `file "${path}"`);
+    return parseJsonObject(await readInput(path), nameOf(path));
   }
   if (query !== undefined) return parseJsonObject(query, "--query");
   if (blueprint === undefined && where.length === 0) {
     throw new UsageError(
-      "Cannot tell what to search: give --blueprint, --where or --query",
+      "Missing what to search: give --blueprint, --where or --query",
     );
   }
   return { combinator: "and", rules: where.map(parseRule) };
 }
 
-/** Reads `NAME`, an operator and a value, at the first operator. */
+/** Splits a rule at its first operator. */
 function parseRule(text: string): JsonObject {
   const [, property, operator, value = ""] =
     /^([^=!<>]+?)(=|!=|>=|<=|>|<)(.*)$/s.exec(text) ?? [];
-  // "a = b" and "a == b" would be other questions than they look like.
+  // "a = b" and "a == b" would not mean what they seem to.
   if (
     property === undefined || operator === undefined ||
     /^\s|\s$/.test(property) || /^[\s=<>!]/.test(value)
@@ -157,4 +145,4 @@ function parseRule(text: string): JsonObject {
   return { property, operator, value: parseJsonOrText(value) };
 }
 
-if (import.meta.main) await runScript(searchEntities);
+if (import.meta.main) await runScript(script);

@@ -1,22 +1,25 @@
 #!/usr/bin/env -S deno run --allow-env=PORT_*,API_URL,CIRCLECI,CIRCLE_BUILD_URL --allow-read=.env --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io
 /**
- * Tells Port how an action run goes: its log, its links, its end.
+ * Updates an action run in Port: its log, links and status.
  *
  * @module
  */
-import { addRunLog, getRun, updateRun } from "../lib/action_runs.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
-import { ScriptError, UsageError } from "../lib/errors.ts";
-import { readLines } from "../lib/input.ts";
-import type { JsonObject } from "../lib/json.ts";
-import type { PortClient } from "../lib/port_client.ts";
+import { UsageError } from "../lib/errors.ts";
+import { openInput } from "../lib/files.ts";
+import {
+  apiPath,
+  type JsonObject,
+  type Port,
+  PortError,
+  sleep,
+} from "../lib/port.ts";
 import { environmentVariable } from "../lib/settings.ts";
-import { CLOCK } from "../lib/wait.ts";
 
-/** The script, for its file and for tests. */
-export const updateActionRun = defineScript({
+/** The script. */
+export const script = defineScript({
   name: "update_action_run",
-  summary: "Tell Port how an action run goes: its log, its links, its end",
+  summary: "Update an action run in Port: its log, links and status",
   options: {
     runId: {
       group: "Run",
@@ -27,54 +30,59 @@ export const updateActionRun = defineScript({
       value: "TEXT",
       help: "Add to the log, or - for standard input as it comes",
     },
-    status: { short: "s", value: "STATUS", help: "End it: SUCCESS or FAILURE" },
-    statusLabel: { value: "TEXT", help: "What Port shows as its status" },
-    summary: { value: "TEXT", help: "What Port shows as its summary" },
+    status: {
+      short: "s",
+      value: "STATUS",
+      help: "Final status: SUCCESS or FAILURE",
+    },
+    statusLabel: { value: "TEXT", help: "Status text in Port" },
+    summary: { value: "TEXT", help: "Summary in Port" },
     link: {
       value: "URL",
       repeat: true,
-      help: "A link that Port shows, for example to the job",
+      help: "Link in Port, for example to the job",
     },
     externalRunId: {
       value: "ID",
-      help: "Id of the job that does the work, where it runs",
+      help: "Id of the job that does the work",
     },
   },
-  examples: [
-    {
-      says: "The link of the job, when it starts",
-      args: '--link "$CIRCLE_BUILD_URL"',
-    },
-    {
-      says: "Its end, after the log of the build",
-      args: "--log - --status SUCCESS <<< 'Deployed 1.4.2'",
-    },
-  ],
-  async run({ options, port, print, say, warn, openInput }) {
+  examples: {
+    "The link of the job, when it starts": '--link "$CIRCLE_BUILD_URL"',
+    "Its end, after the log of the build":
+      "--log - --status SUCCESS <<< 'Deployed 1.4.2'",
+  },
+  advice: { 404: "check --run-id and --region" },
+  async run({ options, port, print, log, warn, explain }) {
     const runId = options.runId ?? environmentVariable("PORT_RUN_ID");
     if (!runId) {
       throw new UsageError(
-        "Cannot tell the run: give --run-id ID, or set PORT_RUN_ID and run " +
-          "with --allow-env=PORT_*,API_URL",
+        "Missing the run: give --run-id ID, or set PORT_RUN_ID and run with " +
+          "--allow-env=PORT_*,API_URL",
       );
     }
     const change = readChange(options);
     const isChange = Object.keys(change).length > 0;
     if (options.log === undefined && !isChange) {
       throw new UsageError(
-        "Cannot tell what to update: give --log, --status or another",
+        "Missing what to update: give --log, --status or another",
       );
     }
-    const log = new RunLog(port, runId, warn);
-    if (options.log === "-") await log.sendAll(openInput("-"));
-    else if (options.log !== undefined) await log.send(options.log);
-    print(
-      isChange
-        ? await updateRun(port, runId, change)
-        : await getRun(port, runId),
-    );
-    say(`Updated run "${runId}"`);
-    if (log.error) throw log.error;
+    const path = apiPath("actions", "runs", runId);
+    const runLog = new RunLog(port, runId, (error, isLast) => {
+      warn(explain(error) + (isLast ? "; no more of the log is sent" : ""));
+    });
+    if (options.log === "-") await runLog.sendAll(openInput("-"));
+    else if (options.log !== undefined) await runLog.send(options.log);
+    const { run } = await port.request(isChange ? "PATCH" : "GET", path, {
+      action: `${isChange ? "update" : "get"} action run "${runId}"`,
+      ...(isChange && { body: change }),
+      idempotent: true,
+      expect: { run: "object" },
+    });
+    print(run);
+    log(`Updated run "${runId}"`);
+    if (runLog.error) throw runLog.error;
   },
 });
 
@@ -106,83 +114,97 @@ function readChange(
 }
 
 /**
- * The most of a log in one message, in characters; more has to wait. Escaped in
- * JSON it is still less than Port takes.
+ * The maximum length of a message, in characters; the rest is sent later. Port
+ * accepts this length even escaped in JSON.
  */
-const LONGEST = 150_000;
+const LONGEST_MESSAGE = 150_000;
 
-/** The least time between two messages, in milliseconds. */
+/** The minimum time between two messages, in milliseconds. */
 const PERIOD = 1_000;
 
-/** Messages that fail one after the other before no more are sent. */
-const HOPELESS = 3;
+/** After this many failed messages in a row, no more are sent. */
+const MAX_FAILURES = 3;
 
-/** The log of a run. What cannot be sent must not end the build, nor its report. */
+/** The log of a run. A failed message does not stop the build or the log. */
 class RunLog {
-  readonly #port: PortClient;
-  readonly #runId: string;
-  readonly #warn: (line: string) => void;
+  readonly #port: Port;
+  readonly #path: string;
+  readonly #action: string;
+  readonly #onError: (error: PortError, isLast: boolean) => void;
   #failures = 0;
-  /** Why a part of the log is not in Port. */
-  error: ScriptError | undefined;
+  /** The first failure; a part of the log is missing. */
+  error: PortError | undefined;
 
   constructor(
-    port: PortClient,
-    runId: string,
-    warn: (line: string) => void,
+    port: Port,
+    id: string,
+    onError: (error: PortError, isLast: boolean) => void,
   ) {
     this.#port = port;
-    this.#runId = runId;
-    this.#warn = warn;
+    this.#path = apiPath("actions", "runs", id, "logs");
+    this.#action = `write to the log of action run "${id}"`;
+    this.#onError = onError;
   }
 
   async send(message: string): Promise<void> {
-    if (this.#failures === HOPELESS) return;
+    if (this.#failures === MAX_FAILURES) return;
     try {
-      await addRunLog(this.#port, this.#runId, message);
+      await this.#port.request("POST", this.#path, {
+        action: this.#action,
+        body: { message },
+        // A retry could log it twice.
+        idempotent: false,
+      });
       this.#failures = 0;
     } catch (error) {
-      if (!(error instanceof ScriptError)) throw error;
+      if (!(error instanceof PortError)) throw error;
       this.error ??= error;
       this.#failures++;
-      this.#warn(
-        error.message +
-          (this.#failures === HOPELESS ? "; no more of the log is sent" : ""),
-      );
+      this.#onError(error, this.#failures === MAX_FAILURES);
     }
   }
 
   /**
-   * Sends lines in their order: the first at once, then what has gathered in
-   * each second as one message, so that a chatty build does not spend the rate
-   * limit.
+   * Sends lines in order: the first at once, then one message per second with
+   * all new lines, so that a verbose build does not use up the rate limit.
    */
   async sendAll(stream: ReadableStream<Uint8Array>): Promise<void> {
     let waiting = "";
     let sending: Promise<void> | undefined;
-    const ended = Promise.withResolvers<void>();
+    const end = new AbortController();
     const sendWaiting = async () => {
       while (waiting !== "") {
-        // A character of two parts stays whole.
-        const message = waiting.slice(0, LONGEST).replace(
-          /[\ud800-\udbff]$/,
-          "",
-        );
+        // Do not split a surrogate pair.
+        const message = waiting.slice(0, LONGEST_MESSAGE)
+          .replace(/[\ud800-\udbff]$/, "");
         waiting = waiting.slice(message.length);
         await this.send(message);
-        if (this.#failures === HOPELESS) continue;
-        await Promise.race([CLOCK.sleep(PERIOD), ended.promise]);
+        if (this.#failures === MAX_FAILURES || end.signal.aborted) continue;
+        await sleep(PERIOD, end.signal);
       }
       sending = undefined;
     };
-    for await (const { text } of readLines(stream)) {
-      waiting += (waiting && "\n") + (text || " ");
+    for await (const line of readLines(stream)) {
+      waiting += (waiting && "\n") + (line || " ");
       sending ??= sendWaiting();
-      if (waiting.length > LONGEST) await sending;
+      if (waiting.length > LONGEST_MESSAGE) await sending;
     }
-    ended.resolve();
+    end.abort();
     await sending;
   }
 }
 
-if (import.meta.main) await runScript(updateActionRun);
+async function* readLines(stream: ReadableStream<Uint8Array>) {
+  const text = stream.pipeThrough(
+    new TextDecoderStream() as TransformStream<Uint8Array, string>,
+  );
+  let rest = "";
+  for await (const chunk of text) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) yield line.replace(/\r$/, "");
+  }
+  if (rest !== "") yield rest.replace(/\r$/, "");
+}
+
+if (import.meta.main) await runScript(script);

@@ -4,27 +4,27 @@
  *
  * @module
  */
-import {
-  createBlueprint,
-  getBlueprint,
-  replaceBlueprint,
-  updateBlueprint,
-} from "../lib/blueprints.ts";
+import { isDeepStrictEqual } from "node:util";
+import { getBlueprint } from "../lib/blueprint.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
-import { NotFoundError, UsageError } from "../lib/errors.ts";
+import { checkIdentifier } from "../lib/entity.ts";
+import { UsageError } from "../lib/errors.ts";
+import { nameOf, readInput } from "../lib/files.ts";
+import { parseJson } from "../lib/json.ts";
 import {
+  apiPath,
   isJsonObject,
-  isSameJson,
   type Json,
   type JsonObject,
-  parseJson,
-} from "../lib/json.ts";
-import type { PortClient } from "../lib/port_client.ts";
+  type Method,
+  type Port,
+  PortError,
+} from "../lib/port.ts";
 
-/** The script, for its file and for tests. */
-export const upsertBlueprint = defineScript({
+/** The script. */
+export const script = defineScript({
   name: "upsert_blueprint",
-  summary: "Create blueprints in Port, or update those that are there",
+  summary: "Create or update blueprints in Port",
   operand: {
     value: "FILE",
     help: "A blueprint or a list of them as JSON, - for standard input",
@@ -32,41 +32,40 @@ export const upsertBlueprint = defineScript({
   options: {
     replace: {
       group: "Behaviour",
-      help: "Replace the whole blueprint: properties that are not named are " +
-        "lost (without it, they stay)",
+      help: "Remove properties that the file omits; by default they are kept",
     },
   },
-  examples: [
-    {
-      says: "The blueprints of Port's CI examples",
-      args: "scripts/blueprints/ci_job.json scripts/blueprints/image.json",
-    },
-  ],
-  async run({ options, operands, port, print, say, readInput }) {
+  examples: {
+    "The blueprints of Port's CI examples":
+      "scripts/blueprints/ci_job.json scripts/blueprints/image.json",
+  },
+  advice: {
+    404: "check its identifier and --region; the targets of its " +
+      "relations must exist first",
+  },
+  async run({ options, operands, port, print, log }) {
     const blueprints: Blueprint[] = [];
     for (const path of operands) {
-      blueprints.push(...readBlueprints(await readInput(path), path));
+      blueprints.push(...readBlueprints(await readInput(path), nameOf(path)));
     }
     checkUnique(blueprints);
-    const stored = await storeAll(port, sortByTarget(blueprints), {
-      replace: options.replace,
-      say,
-    });
-    print(stored);
+    const sorted = sortByTarget(blueprints);
+    print(await storeAll(port, sorted, { replace: options.replace, log }));
   },
 });
 
-/** A blueprint, as far as this script looks into it. */
+/** A blueprint with an identifier. */
 type Blueprint = JsonObject & { identifier: string };
 
-function readBlueprints(text: string, path: string): Blueprint[] {
-  const source = path === "-" ? "standard input" : `file "${path}"`;
+function readBlueprints(text: string, source: string): Blueprint[] {
   return [parseJson(text, source)].flat().map((value) => {
-    if (isJsonObject(value) && typeof value.identifier === "string") {
-      return { ...value, identifier: value.identifier };
+    const { identifier } = isJsonObject(value) ? value : {};
+    if (typeof identifier === "string") {
+      checkIdentifier("blueprint", identifier);
+      return { ...Object(value), identifier };
     }
     throw new UsageError(
-      `Cannot use ${source}: it must hold a blueprint or a list of them, each ` +
+      `Cannot use ${source}: it must be a blueprint or a list of them, each ` +
         'with an "identifier"',
     );
   });
@@ -84,7 +83,7 @@ function checkUnique(blueprints: Blueprint[]): void {
   }
 }
 
-/** Puts the targets of relations first; in a circle, one of them must wait. */
+/** Puts targets of relations first; in a cycle, one of them comes later. */
 function sortByTarget(blueprints: Blueprint[]): Blueprint[] {
   const sorted = new Set<Blueprint>();
   const visited = new Set<Blueprint>();
@@ -104,7 +103,7 @@ function targetOf(relation: Json | undefined): Json | undefined {
   return isJsonObject(relation) ? relation.target : undefined;
 }
 
-/** A member that is an object of named things; empty when there is none. */
+/** Returns a member that is an object; an empty one if there is none. */
 function member(owner: JsonObject, name: string): JsonObject {
   const value = owner[name];
   return isJsonObject(value) ? value : {};
@@ -112,33 +111,33 @@ function member(owner: JsonObject, name: string): JsonObject {
 
 interface StoreOptions {
   replace: boolean;
-  say: (line: string) => void;
+  log: (line: string) => void;
 }
 
-/** Creates what is not there first, as all others may be related to it. */
+/** Creates missing blueprints first: the others may be related to them. */
 async function storeAll(
-  port: PortClient,
+  port: Port,
   blueprints: Blueprint[],
   options: StoreOptions,
 ): Promise<JsonObject[]> {
-  const there = new Map<Blueprint, JsonObject | undefined>();
+  const existing = new Map<Blueprint, JsonObject | undefined>();
   for (const blueprint of blueprints) {
-    there.set(blueprint, await find(port, blueprint.identifier));
+    existing.set(blueprint, await find(port, blueprint.identifier));
   }
-  const isNew = (blueprint: Blueprint) => there.get(blueprint) === undefined;
+  const isNew = (blueprint: Blueprint) => existing.get(blueprint) === undefined;
   const stored = await createAll(port, blueprints.filter(isNew), options);
-  for (const [blueprint, before] of there) {
+  for (const [blueprint, before] of existing) {
     if (before === undefined) continue;
     stored.push(await change(port, before, blueprint, options));
   }
   return stored;
 }
 
-/** In a circle of relations, one must wait until its target is there. */
+/** In a cycle of relations, one is added once its target exists. */
 async function createAll(
-  port: PortClient,
+  port: Port,
   blueprints: Blueprint[],
-  { say }: StoreOptions,
+  { log }: StoreOptions,
 ): Promise<JsonObject[]> {
   const stored = new Map<string, JsonObject>();
   const incomplete: Blueprint[] = [];
@@ -151,51 +150,73 @@ async function createAll(
     );
     if (ready.length < relations.length) incomplete.push(blueprint);
     const body = { ...blueprint, relations: Object.fromEntries(ready) };
-    stored.set(identifier, await createBlueprint(port, identifier, body));
-    say(`Created blueprint "${identifier}"`);
+    stored.set(identifier, await send(port, "POST", identifier, body));
+    log(`Created blueprint "${identifier}"`);
   }
   for (const { identifier, relations } of incomplete) {
     const body = { relations: relations ?? {} };
-    stored.set(identifier, await updateBlueprint(port, identifier, body));
+    stored.set(identifier, await send(port, "PATCH", identifier, body));
   }
   return [...stored.values()];
 }
 
 async function find(
-  port: PortClient,
+  port: Port,
   identifier: string,
 ): Promise<JsonObject | undefined> {
   try {
     return await getBlueprint(port, identifier);
   } catch (error) {
-    if (error instanceof NotFoundError) return undefined;
+    const isMissing = error instanceof PortError && error.kind === "not-found";
+    if (isMissing) return undefined;
     throw error;
   }
 }
 
-/** Changes what is there; a merge that would change nothing is not sent. */
+const VERBS = { POST: "create", PATCH: "update", PUT: "replace" };
+
+/** Sends a blueprint or a part of it. */
+async function send(
+  port: Port,
+  method: keyof typeof VERBS & Method,
+  identifier: string,
+  body: JsonObject,
+): Promise<JsonObject> {
+  const path = method === "POST"
+    ? apiPath("blueprints")
+    : apiPath("blueprints", identifier);
+  const { blueprint } = await port.request(method, path, {
+    action: `${VERBS[method]} blueprint "${identifier}"`,
+    body,
+    // A retry would be rejected if the blueprint was created.
+    idempotent: method !== "POST",
+    expect: { blueprint: "object" },
+  });
+  return blueprint as JsonObject;
+}
+
+/** Replaces a blueprint, or updates it if a merge changes anything. */
 async function change(
-  port: PortClient,
-  there: JsonObject,
+  port: Port,
+  before: JsonObject,
   blueprint: Blueprint,
-  { replace, say }: StoreOptions,
+  { replace, log }: StoreOptions,
 ): Promise<JsonObject> {
   const { identifier } = blueprint;
-  const wanted = replace ? blueprint : merge(there, blueprint);
-  const changes = compare(there, wanted, replace).join(", ");
+  const wanted = replace ? blueprint : merge(before, blueprint);
+  const changes = compare(before, wanted, replace).join(", ");
   if (!changes && !replace) {
-    say(`Blueprint "${identifier}" is as it should be`);
-    return there;
+    log(`Blueprint "${identifier}" is up to date`);
+    return before;
   }
-  const stored = replace
-    ? await replaceBlueprint(port, identifier, wanted)
-    : await updateBlueprint(port, identifier, wanted);
+  const method = replace ? "PUT" : "PATCH";
+  const stored = await send(port, method, identifier, wanted);
   const verb = replace ? "Replaced" : "Updated";
-  say(`${verb} blueprint "${identifier}": ${changes || "no change"}`);
+  log(`${verb} blueprint "${identifier}": ${changes || "no change"}`);
   return stored;
 }
 
-/** The members that hold named things; in a merge the user's own stay. */
+/** Members with named entries; a merge keeps entries that the file omits. */
 const NAMED = [
   "relations",
   "calculationProperties",
@@ -203,14 +224,14 @@ const NAMED = [
   "aggregationProperties",
 ];
 
-function merge(there: JsonObject, blueprint: Blueprint): JsonObject {
+function merge(existing: JsonObject, blueprint: Blueprint): JsonObject {
   const merged: JsonObject = { ...blueprint };
   for (const name of NAMED) {
     if (blueprint[name] === undefined) continue;
-    merged[name] = { ...member(there, name), ...member(blueprint, name) };
+    merged[name] = { ...member(existing, name), ...member(blueprint, name) };
   }
   if (blueprint.schema !== undefined) {
-    const before = member(there, "schema");
+    const before = member(existing, "schema");
     const after = member(blueprint, "schema");
     const required = [before.required ?? [], after.required ?? []].flat();
     merged.schema = {
@@ -226,17 +247,17 @@ function merge(there: JsonObject, blueprint: Blueprint): JsonObject {
   return merged;
 }
 
-/** Names what is new, other and, in a replacement, gone. */
+/** Lists what is added, changed and, in a replacement, removed. */
 function compare(
-  there: JsonObject,
+  existing: JsonObject,
   wanted: JsonObject,
   replace: boolean,
 ): string[] {
-  const before = flatten(there);
+  const before = flatten(existing);
   const after = flatten(wanted);
   const added = [...after.keys()].filter((path) => !before.has(path));
   const changed = [...after.keys()].filter((path) =>
-    before.has(path) && !isSameJson(before.get(path), after.get(path))
+    before.has(path) && !isDeepStrictEqual(before.get(path), after.get(path))
   );
   const removed = [...before.keys()].filter((path) =>
     replace && path.includes(".") && !after.has(path)
@@ -246,7 +267,7 @@ function compare(
   );
 }
 
-/** Each member, and each named thing by its path, as `properties.version`. */
+/** Maps paths to values: each member, each entry (`properties.version`). */
 function flatten(blueprint: JsonObject): Map<string, unknown> {
   const { schema: _, ...rest } = blueprint;
   const { properties = {}, required = [] } = member(blueprint, "schema");
@@ -265,4 +286,4 @@ function flatten(blueprint: JsonObject): Map<string, unknown> {
   return paths;
 }
 
-if (import.meta.main) await runScript(upsertBlueprint);
+if (import.meta.main) await runScript(script);

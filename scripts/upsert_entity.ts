@@ -5,16 +5,16 @@
  * @module
  */
 import { defineScript, runScript } from "../lib/cli.ts";
-import * as entities from "../lib/entities.ts";
 import { buildEntity } from "../lib/entity.ts";
 import { UsageError } from "../lib/errors.ts";
+import { nameOf, readInput } from "../lib/files.ts";
 import { parseJsonObject } from "../lib/json.ts";
-import { prepareStepVariables } from "../lib/step_variables.ts";
+import { apiPath, upsertEntity, upsertQuery } from "../lib/port.ts";
 
-/** The script, for its file and for tests. */
-export const upsertEntity = defineScript({
+/** The script. */
+export const script = defineScript({
   name: "upsert_entity",
-  summary: "Create one entity in Port, or update the one that is there",
+  summary: "Create or update an entity in Port",
   options: {
     blueprint: {
       group: "Entity",
@@ -34,7 +34,7 @@ export const upsertEntity = defineScript({
       short: "p",
       value: "NAME=TEXT",
       repeat: true,
-      help: "A property; NAME:=JSON for other than text, NAME:=null clears it",
+      help: "A property; NAME:=JSON if not a string, NAME:=null clears it",
     },
     properties: { value: "JSON", help: "Many properties as one JSON object" },
     relation: {
@@ -47,76 +47,54 @@ export const upsertEntity = defineScript({
     file: {
       short: "f",
       value: "FILE",
-      help: "Read the entity as JSON from a file, or - for standard input; " +
-        "flags win over it",
+      help: "Read the entity as JSON, - for standard input; flags override it",
     },
-    replace: {
-      group: "Behaviour",
-      help: "Replace the whole entity: what is not named is lost (without " +
-        "it, it stays)",
-    },
-    createMissingRelatedEntities: {
-      help: "Let Port create related entities that are not there yet",
-    },
+    replace: { group: "Behaviour", help: "Remove omitted fields (else kept)" },
+    createMissingRelatedEntities: { help: "Create missing related entities" },
     runId: { value: "ID", help: "Action run in Port that this belongs to" },
-    validateOnly: { help: "Let Port check the entity and write nothing" },
+    validateOnly: { help: "Let Port validate the entity without saving it" },
     dryRun: { help: "Print the request and send nothing" },
     setEnv: {
       group: "Result",
       value: "NAME=PATH",
       repeat: true,
-      help: "Set a variable for later steps in CircleCI, for example " +
-        "LINK=properties.url",
+      help: "Set a variable for later steps, such as LINK=properties.url",
     },
   },
-  examples: [
-    {
-      says: "A new version of a service; its other properties stay",
-      args: "-b service -i checkout -p version=1.4.2 -p replicas:=3",
-    },
-    {
-      says: "What would be sent",
-      args: "-b service -i checkout --title Checkout " +
-        `-p 'tags:=["go","api"]' --dry-run`,
-    },
-    {
-      says: "An entity made by another program",
-      args: `-b service -f - <<< '{"identifier": "cart", "title": "Cart"}'`,
-    },
-  ],
-  async run({ options, settings, port, print, say, readInput }) {
-    const file = options.file === undefined ? {} : parseJsonObject(
-      await readInput(options.file),
-      options.file === "-" ? "standard input" : `file "${options.file}"`,
-    );
-    const { blueprint, entity } = buildEntity(options, file);
-    const setVariables = await prepareStepVariables(options.setEnv);
-    if (options.dryRun) {
-      if (options.setEnv.length > 0) {
-        throw new UsageError("Cannot use --set-env with --dry-run: drop one");
-      }
-      const { method, path } = entities.upsertRequest(
-        blueprint,
-        entity,
-        options,
-      );
-      return print({ method, url: settings.apiUrl + path, body: entity });
+  examples: {
+    "A new version": "-b service -i checkout -p version=1.4.2 -p replicas:=3",
+    "What would be sent": "-b service -i checkout -p 'x:=[1, 2]' --dry-run",
+    "An entity made by another program":
+      `-b service -f - <<< '{"identifier": "cart", "title": "Cart"}'`,
+  },
+  advice: {
+    404: "create what is missing first; related entities also with " +
+      "--create-missing-related-entities",
+    422: "correct it (for non-string values use NAME:=JSON) and run again",
+  },
+  async run({ options, settings, port, print, log }) {
+    const { file, setEnv, dryRun, validateOnly } = options;
+    if (dryRun && setEnv.length > 0) {
+      throw new UsageError("Cannot use --set-env with --dry-run: drop one");
     }
-    const stored = await entities.upsertEntity(
-      port,
-      blueprint,
-      entity,
-      options,
-    );
+    const json = file
+      ? parseJsonObject(await readInput(file), nameOf(file))
+      : {};
+    const { blueprint, entity } = buildEntity(options, json);
+    const setVariables = setEnv.length > 0
+      ? (await import("../lib/set_env.ts")).prepareSetEnv(setEnv)
+      : undefined;
+    if (dryRun) {
+      const path = apiPath("blueprints", blueprint, "entities");
+      const url = settings.apiUrl + path + upsertQuery(options);
+      return print({ method: "POST", url, body: entity });
+    }
+    const stored = await upsertEntity(port, blueprint, entity, options);
     print(stored);
-    say(`${done(options)} entity "${stored.identifier}" of "${blueprint}"`);
-    setVariables(stored);
+    const verb = validateOnly ? "Validated (not saved):" : "Created or updated";
+    log(`${verb} entity "${stored.identifier}" of "${blueprint}"`);
+    setVariables?.(stored);
   },
 });
 
-function done(options: { validateOnly: boolean; replace: boolean }): string {
-  if (options.validateOnly) return "Checked, and wrote nothing of,";
-  return options.replace ? "Created or replaced" : "Created or updated";
-}
-
-if (import.meta.main) await runScript(upsertEntity);
+if (import.meta.main) await runScript(script);

@@ -79,7 +79,7 @@ const LOGGED = /^POST \S+\/logs /;
 const CHANGED = /^PATCH /;
 
 const NOT_REPEATED =
-  "it was not repeated, as Port may have acted on it: look there first";
+  "it was not sent again: Port may have acted on it, look there first";
 
 /** A script that runs while its test goes on. */
 interface Running {
@@ -180,8 +180,9 @@ Deno.test("create_action_run --wait shows the log as it comes, and exits with 0 
   assertEquals(code, 0, stderr);
   const { status, summary } = JSON.parse(stdout);
   assertEquals([status, summary], ["SUCCESS", "All well"]);
-  const first = ["first", "with \\u001b[31m escape and break"];
-  assertEquals(stderr.split("\n").slice(1, -1), [...first, ...MANY]);
+  const [running = "", ...lines] = stderr.split("\n").slice(1, -1);
+  assertMatch(running, /^Run "r_\S+" is IN_PROGRESS$/);
+  assertEquals(lines, ["first", "with \\u001b[31m escape and break", ...MANY]);
 });
 
 Deno.test("create_action_run --wait exits with 7 after FAILURE, even with --soft-fail", async () => {
@@ -192,7 +193,7 @@ Deno.test("create_action_run --wait exits with 7 after FAILURE, even with --soft
   assertEquals([code, JSON.parse(stdout).status], [7, "FAILURE"], stderr);
   assertMatch(
     stderr,
-    /\nerror: Cannot go on: run "r_\S+" ended with FAILURE \(Tests failed\); see its page in Port\n$/,
+    /\nerror: Cannot continue: run "r_\S+" ended with FAILURE \(Tests failed\); see its page in Port\n$/,
   );
 });
 
@@ -206,12 +207,13 @@ Deno.test("create_action_run --wait exits with 7 when the time is over, and goes
     await withPort({ failures: ["none", "none", ...kinds] }, async (port) => {
       const { code, stdout, stderr } = await create(port, "--wait 1ms");
       assertEquals([code, stdout], [7, ""]);
-      const warnings = stderr.match(/^warning: .*; attempt \d in .*$/gm) ?? [];
+      const warnings = stderr.match(/^warning: .*; next attempt in .*$/gm) ??
+        [];
       const failed = kinds.filter((kind) => kind !== "none");
       assertEquals(warnings.length, failed.length);
       assertMatch(
         stderr,
-        /^Started action [^]*\nerror: Cannot go on: run "r_\S+" is IN_PROGRESS; it goes on in Port \(waited \d s\)\n$/,
+        /^Started action [^]*\nerror: Cannot continue: run "r_\S+" is IN_PROGRESS; it continues in Port \(waited \d s\)\n$/,
       );
       assertEquals(statuses(port, STARTED), ["202"]);
     });
@@ -239,7 +241,7 @@ Deno.test("create_action_run repeats a start that Port turned away", async () =>
       withPort({ failures: ["none", kind as Failure] }, async (port) => {
         const { code, stdout, stderr } = await create(port);
         assertEquals(code, 0, stderr);
-        assertMatch(stderr, /attempt 2 in /);
+        assertMatch(stderr, /; next attempt in /);
         assertEquals(statuses(port, STARTED), [status, "202"]);
         assertEquals((await runOf(port, JSON.parse(stdout).id)).properties, {});
       })
@@ -290,11 +292,11 @@ Deno.test("the action run scripts exit with 5 when Port rejects the request", as
 Deno.test("create_action_run answers a wrong call with one line, exit code 2 and no request", async () => {
   await assertWrongCalls(CREATE, [
     ["", "Missing --action ID"],
-    ["-a .", 'Cannot use the action "."'],
-    ["-a ..", 'Cannot use the action ".."'],
+    ["-a .", '"." cannot be in a path'],
+    ["-a ..", '".." cannot be in a path'],
     ["-a deploy --entity=", "--entity ID is empty"],
     ["-a deploy -p version", 'Cannot read --property "version"'],
-    ["-a deploy -p n:=x", '--property "n": line 1, column 1'],
+    ["-a deploy -p n:=x", '--property "n": Unexpected token'],
     ["-a deploy -p a=1 -p a=2", 'property "a": it is given twice'],
     ["-a deploy --run-as=", "--run-as EMAIL is empty"],
     ["-a deploy --wait 0s", 'Cannot use --wait "0s"'],
@@ -507,8 +509,8 @@ Deno.test("update_action_run answers a wrong call with one line, exit code 2 and
     ["--status SUCCESS", "give --run-id ID, or set PORT_RUN_ID"],
     ["--run-id r_1", "give --log, --status or another"],
     ["--run-id= --log x", "--run-id ID is empty"],
-    ["--run-id . --status SUCCESS", 'Cannot use the run "."'],
-    ["--run-id .. --status SUCCESS", 'Cannot use the run ".."'],
+    ["--run-id . --status SUCCESS", '"." cannot be in a path'],
+    ["--run-id .. --status SUCCESS", '".." cannot be in a path'],
     ["--run-id r_1 --log=x --log=y", "--log is given twice"],
     ["--run-id r_1 --status DONE", 'Cannot use --status "DONE"'],
     ["--run-id r_1 -s success", 'Cannot use --status "success"'],

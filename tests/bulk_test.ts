@@ -1,30 +1,24 @@
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertRejects,
-  assertStringIncludes,
-} from "jsr:@std/assert@1.0.19";
+import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
 import fc from "npm:fast-check@4.10.2";
 import {
   type BulkItem,
+  isNamed,
+  keyOf,
+  makeBatches,
+  MAX_BODY,
+} from "../lib/bulk/batches.ts";
+import { Pacer } from "../lib/bulk/pace.ts";
+import {
+  type BulkAnswer,
   type BulkOptions,
   bulkUpsert,
-  Pacer,
-  type SendBatch,
-} from "../lib/bulk.ts";
-import { readShard } from "../lib/circleci.ts";
-import type { Entity } from "../lib/entity.ts";
-import {
-  AccessError,
-  NotFoundError,
-  RejectedError,
-  UnreachableError,
-} from "../lib/errors.ts";
-import type { BulkAnswer } from "../lib/entities.ts";
-import type { Attempt } from "../lib/port_client.ts";
+} from "../lib/bulk/run.ts";
+import { readShard } from "../lib/bulk/shard.ts";
+import { type JsonObject, PortError, type PortErrorKind } from "../lib/port.ts";
 
-/** Items of one blueprint, each with a number as its value. */
+type Send = BulkOptions["send"];
+
+/** Items of one blueprint, each with its number as a property. */
 function makeItems(identifiers: (string | undefined)[]): BulkItem[] {
   return identifiers.map((identifier, number) => ({
     place: `test:${number + 1}`,
@@ -37,48 +31,55 @@ function makeItems(identifiers: (string | undefined)[]): BulkItem[] {
   }));
 }
 
-/** What became of each item, by its place. */
-interface Outcome {
-  ends: Map<string, string>;
-  error: unknown;
+/** Identifiers: e0, e1 and so on. */
+function names(count: number): string[] {
+  return Array.from({ length: count }, (_, number) => `e${number}`);
 }
 
-/** Sends items, and keeps what became of each. */
+/** Sends items without a pause before retries; returns how each ended. */
 async function run(
-  { sendBatch }: { sendBatch: SendBatch },
+  send: Send,
   items: BulkItem[],
   options: Partial<BulkOptions> = {},
-): Promise<Outcome> {
+  source: Iterable<BulkItem> = items,
+) {
   const ends = new Map<string, string>();
   const end = ({ place }: BulkItem, what: string) => {
     assert(!ends.has(place), `${place} ended twice`);
     ends.set(place, what);
   };
+  const { random } = Math;
+  Math.random = () => 0;
   let error: unknown;
-  await bulkUpsert(sendBatch, ReadableStream.from(items), {
+  await bulkUpsert(ReadableStream.from(source), {
+    send,
     concurrency: 5,
     retries: 4,
-    onDone: (item, created) => end(item, created ? "created" : "updated"),
-    onFailed: (item, reason) => end(item, reason),
+    validateOnly: false,
     pacer: new Pacer(),
-    sleep: () => Promise.resolve(),
+    signal: new AbortController().signal,
+    onDone: (item, created) => end(item, created ? "created" : "updated"),
+    onFailed: end,
+    explain: (error) => error instanceof Error ? error.message : "",
     ...options,
   }).catch((thrown) => error = thrown);
+  Math.random = random;
   assertEquals(ends.size, items.length, "every item ends");
-  return { ends, error };
+  const count = (end: string) =>
+    [...ends.values()].filter((text) => text.includes(end)).length;
+  return { ends, error, count };
 }
 
-type Respond = (
-  entity: Entity,
-) => true | { statusCode: number; message: string };
+/** Fails an entity with a status; 0 saves it. */
+type StatusOf = (entity: JsonObject) => number;
 
-/** A catalogue that answers each entity by itself, and remembers the order. */
-function makeClient(respond: Respond = () => true) {
-  const stored = new Map<string, unknown[]>();
-  const requests: Entity[][] = [];
+/** A catalogue that remembers what was saved in which order. */
+function makePort(statusOf: StatusOf = () => 0) {
+  const saved = new Map<string, number[]>();
+  const requests: JsonObject[][] = [];
   let underWay = 0;
   let most = 0;
-  const sendBatch = async (_: string, entities: Entity[]) => {
+  const send: Send = async (_, entities) => {
     requests.push(entities);
     most = Math.max(most, ++underWay);
     // Answers do not come in the order of the requests.
@@ -87,288 +88,317 @@ function makeClient(respond: Respond = () => true) {
     }
     const answer: BulkAnswer = { entities: [], errors: [] };
     for (const [index, entity] of entities.entries()) {
-      const response = respond(entity);
-      if (response !== true) {
-        answer.errors.push({ index, ...response });
+      const statusCode = statusOf(entity);
+      if (statusCode > 0) {
+        answer.errors.push({ index, statusCode, message: "Fault" });
         continue;
       }
-      const id = String(entity.identifier);
-      const values = stored.get(id) ?? [];
+      const values = saved.get(String(entity.identifier)) ?? [];
       answer.entities.push({ index, created: values.length === 0 });
-      stored.set(id, [...values, entity.properties?.number]);
+      const { number } = Object(entity.properties);
+      saved.set(String(entity.identifier), [...values, number]);
     }
     underWay--;
     return answer;
   };
-  return { sendBatch, stored, requests, mostUnderWay: () => most };
+  const sizes = () => requests.map(({ length }) => length);
+  return { send, saved, sizes, mostUnderWay: () => most };
 }
 
-const names = (count: number) =>
-  Array.from({ length: count }, (_, number) => `e${number}`);
+/** A port that fails whole requests; counted from 1. */
+function makeFailingPort(
+  kindOf: (entities: JsonObject[], request: number) => PortErrorKind | "",
+) {
+  const port = makePort();
+  const sizes: number[] = [];
+  const send: Send = (blueprint, entities, signal) => {
+    const kind = kindOf(entities, sizes.push(entities.length));
+    if (kind) return Promise.reject(portError(kind));
+    return port.send(blueprint, entities, signal);
+  };
+  return { send, sizes };
+}
 
-Deno.test("bulkUpsert() sends 20 at once, several requests at once", async () => {
-  const client = makeClient();
-  const { ends } = await run(client, makeItems(names(205)), { concurrency: 4 });
-  assertEquals(client.requests.length, 11);
-  assertEquals(client.mostUnderWay(), 4);
-  assertEquals(new Set(ends.values()), new Set(["created"]));
+function portError(kind: PortErrorKind): PortError {
+  const call = { method: "POST", path: "/v1", idempotent: true } as const;
+  return new PortError(`It is ${kind}`, { kind, ...call, maybeApplied: false });
+}
+
+Deno.test("bulkUpsert() sends 20 per request, several requests at once", async () => {
+  const { send, sizes, mostUnderWay } = makePort();
+  const outcome = await run(send, makeItems(names(205)), { concurrency: 4 });
+  assertEquals(sizes(), [...Array(10).fill(20), 5]);
+  assertEquals(mostUnderWay(), 4);
+  assertEquals(outcome.count("created"), 205);
+  const unnamed = makePort();
+  await run(unnamed.send, makeItems(Array(40).fill(undefined)));
+  assertEquals([unnamed.sizes(), unnamed.mostUnderWay()], [[20, 20], 2]);
 });
 
-Deno.test("bulkUpsert() keeps the order of the same entity, whatever fails on the way", async () => {
+Deno.test("bulkUpsert() keeps the order of an entity's versions, whatever fails", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.nat(12), { maxLength: 200 }),
+      fc.integer({ min: 1, max: 13 }),
       fc.array(fc.constantFrom(0, 0, 429, 500, 404), { minLength: 50 }),
       fc.integer({ min: 1, max: 20 }),
-      async (numbers, faults, concurrency) => {
+      async (numbers, kinds, faults, concurrency) => {
+        // After the faults, all is well, so that all can be saved.
         let turn = 0;
-        const client = makeClient(() => {
-          // After a while all is well, so that all can get in.
-          const statusCode = faults[turn++] ?? 0;
-          return statusCode === 0 ? true : { statusCode, message: "Fault" };
-        });
-        const items = makeItems(numbers.map((number) => `e${number}`));
-        const { ends } = await run(client, items, {
-          concurrency,
-          retries: 1000,
-        });
-        for (const values of client.stored.values()) {
-          assertEquals(
-            values,
-            values.toSorted((a, b) => Number(a) - Number(b)),
-          );
+        const { send, saved } = makePort(() => faults[turn++] ?? 0);
+        const items = makeItems(numbers.map((number) => `e${number % kinds}`));
+        const options = { concurrency, retries: 1000 };
+        const outcome = await run(send, items, options);
+        for (const values of saved.values()) {
+          assertEquals(values, values.toSorted((a, b) => a - b));
         }
-        const failed = [...ends.values()].filter((end) => /Fault/.test(end));
-        const stored = [...client.stored.values()].flat().length;
-        assertEquals(stored + failed.length, numbers.length);
+        const count = [...saved.values()].flat().length;
+        assertEquals(count + outcome.count("Fault"), numbers.length);
       },
     ),
     { numRuns: 200 },
   );
 });
 
-Deno.test("bulkUpsert() lets entities without identifier go side by side", async () => {
-  const client = makeClient();
-  await run(client, makeItems(Array(40).fill(undefined)));
-  assertEquals(client.requests.map(({ length }) => length), [20, 20]);
-  assertEquals(client.mostUnderWay(), 2);
+Deno.test("bulkUpsert() reads no more than it is about to send", async () => {
+  const items = makeItems(names(300));
+  let read = 0;
+  const all = items.values().map((item) => (read++, item));
+  const unsent: number[] = [];
+  const { send } = makePort(() => unsent.push(read - unsent.length) && 0);
+  await run(send, items, { concurrency: 1 }, all);
+  assertEquals(unsent.length, 300);
+  // Two requests wait, and the third batch is full.
+  assertEquals(Math.max(...unsent), 60);
 });
 
-Deno.test("bulkUpsert() tries what needs a later entity after the rest, however far it goes", async () => {
+Deno.test("bulkUpsert() defers what needs a later entity, through any chain", async () => {
   // Each needs the next one.
-  const there = new Set<string>();
-  const client = makeClient(({ identifier }) => {
-    const number = Number(String(identifier).slice(1));
-    if (number < 29 && !there.has(`e${number + 1}`)) {
-      return { statusCode: 404, message: "Not there" };
-    }
-    there.add(String(identifier));
-    return true;
+  const { send, saved } = makePort(({ identifier }) => {
+    const next = `e${Number(String(identifier).slice(1)) + 1}`;
+    return next === "e30" || saved.has(next) ? 0 : 404;
   });
-  const { ends } = await run(client, makeItems(names(30)));
-  assertEquals(new Set(ends.values()), new Set(["created"]));
+  const outcome = await run(send, makeItems(names(30)));
+  assertEquals(outcome.count("created"), 30);
 });
 
-Deno.test("bulkUpsert() fails what stays without its related entity", async () => {
-  const client = makeClient(({ identifier }) =>
-    identifier === "e3" ? { statusCode: 404, message: "No e9" } : true
-  );
-  const { ends } = await run(client, makeItems(names(30)));
-  assertEquals(ends.get("test:4"), "404: No e9");
-  assertEquals(
-    [...ends.values()].filter((end) => end === "created").length,
-    29,
-  );
+Deno.test("bulkUpsert() fails what never finds its related entity", async () => {
+  const { send } = makePort(({ identifier }) => identifier === "e3" ? 404 : 0);
+  const outcome = await run(send, makeItems(names(30)));
+  assertEquals(outcome.ends.get("test:4"), "404: Fault");
+  assertEquals(outcome.count("created"), 29);
 });
 
-Deno.test("bulkUpsert() gives up on one entity after so many attempts", async () => {
-  let asked = 0;
-  const client = makeClient(({ identifier }) =>
-    identifier === "e1" && ++asked > 0
-      ? { statusCode: 500, message: "Down" }
-      : true
-  );
-  const { ends } = await run(client, makeItems(names(3)), { retries: 4 });
-  assertEquals([ends.get("test:2"), asked], ["500: Down", 5]);
+Deno.test("bulkUpsert() tries an entity again while that is safe and may help", async () => {
+  const cases: [string | undefined, number, boolean, attempts: number][] = [
+    ["a", 500, false, 5],
+    ["a", 422, false, 1],
+    // Saved twice, an entity without identifier would be two.
+    [undefined, 500, false, 1],
+    [undefined, 500, true, 5],
+    [undefined, 429, false, 5],
+  ];
+  for (const [identifier, status, validateOnly, attempts] of cases) {
+    let count = 0;
+    const { send } = makePort(() => ++count && status);
+    const items = makeItems([identifier]);
+    const { ends } = await run(send, items, { validateOnly });
+    assertEquals([ends.get("test:1"), count], [`${status}: Fault`, attempts]);
+  }
 });
 
-/** A client that refuses whole requests. */
-function refusing(refuse: (entities: Entity[]) => Error | undefined) {
-  const client = makeClient();
-  return {
-    ...client,
-    sendBatch: async (blueprint: string, entities: Entity[]) => {
-      const error = refuse(entities);
-      if (error) throw error;
-      return await client.sendBatch(blueprint, entities);
-    },
-  };
-}
-
-Deno.test("bulkUpsert() halves what Port refuses as a whole, down to the culprit", async () => {
-  const client = refusing((entities) =>
-    entities.some(({ identifier }) => identifier === "e7")
-      ? new RejectedError("Too large")
-      : undefined
-  );
-  const { ends } = await run(client, makeItems(names(20)));
-  assertEquals(ends.get("test:8"), "Too large");
-  assertEquals(
-    [...ends.values()].filter((end) => end === "created").length,
-    19,
-  );
+Deno.test("bulkUpsert() fails what the answer does not mention", async () => {
+  const send = () => Promise.resolve({ entities: [], errors: [] });
+  const { ends } = await run(send, makeItems(["a"]));
+  assertMatch(ends.get("test:1") ?? "", /not mention/);
 });
 
-Deno.test("bulkUpsert() goes on after a request that failed, and stops when it is hopeless", async () => {
-  let asked = 0;
-  const once = refusing(() =>
-    ++asked === 1 ? new UnreachableError("Down") : undefined
+Deno.test("bulkUpsert() halves a rejected request, down to the culprit", async () => {
+  const { send, sizes } = makeFailingPort((entities) =>
+    entities.some(({ identifier }) => identifier === "e7") ? "rejected" : ""
   );
-  const { ends, error } = await run(once, makeItems(names(60)));
-  assertEquals(error, undefined);
-  assertEquals([...ends.values()].filter((end) => end === "Down").length, 20);
-  const never = refusing(() => new UnreachableError("Down"));
-  assert(
-    (await run(never, makeItems(names(900)))).error instanceof UnreachableError,
-  );
-  const noRight = refusing(() => new AccessError("No right"));
-  const refused = await run(noRight, makeItems(names(200)));
-  assert(refused.error instanceof AccessError);
-  assertStringIncludes(refused.ends.get("test:200") ?? "", "No right");
-  const missing = refusing(() => new NotFoundError("No blueprint"));
-  assertEquals((await run(missing, makeItems(names(3)))).error, undefined);
+  const outcome = await run(send, makeItems(names(20)));
+  assertEquals(outcome.ends.get("test:8"), "It is rejected");
+  assertEquals(outcome.count("created"), 19);
+  assertEquals(sizes, [20, 10, 5, 5, 3, 2, 1, 2, 10]);
+});
+
+Deno.test("bulkUpsert() survives 9 failed requests in a row, not 10", async () => {
+  const items = makeItems(names(400));
+  for (const kind of ["network", "unavailable"] as const) {
+    const { send } = makeFailingPort((_, number) => number % 10 ? kind : "");
+    const outcome = await run(send, items, { concurrency: 1 });
+    assertEquals([outcome.error, outcome.count("created")], [undefined, 40]);
+    const down = makeFailingPort(() => kind);
+    const { ends, error } = await run(down.send, items, { concurrency: 1 });
+    assert(error instanceof PortError);
+    assertEquals(down.sizes.length, 10);
+    assertEquals(ends.get("test:400"), `not sent, since: It is ${kind}`);
+  }
+});
+
+Deno.test("bulkUpsert() gives up at once if no other request can succeed", async () => {
+  const cases: [PortErrorKind, requests: number][] = [
+    ["forbidden", 1],
+    ["unauthorized", 1],
+    // It is only this blueprint that does not exist.
+    ["not-found", 15],
+  ];
+  for (const [kind, requests] of cases) {
+    const { send, sizes } = makeFailingPort(() => kind);
+    const options = { concurrency: 1 };
+    const outcome = await run(send, makeItems(names(300)), options);
+    assertEquals(outcome.error instanceof PortError, requests === 1);
+    assertEquals([sizes.length, outcome.count(kind)], [requests, 300]);
+  }
+});
+
+Deno.test("bulkUpsert() does not hide a bug", async () => {
+  const bug = new RangeError("Bug");
+  const { error } = await run(() => Promise.reject(bug), makeItems(["a"]));
+  assertEquals(error, bug);
 });
 
 Deno.test("bulkUpsert() sends nothing more when it is stopped", async () => {
   const controller = new AbortController();
-  const client = makeClient(() => {
-    controller.abort();
-    return true;
-  });
-  const { ends } = await run(client, makeItems(names(200)), {
-    concurrency: 1,
-    signal: controller.signal,
-  });
-  assertEquals(client.requests.length, 1);
-  assertEquals(
-    [...ends.values()].filter((end) => end === "created").length,
-    20,
-  );
-  assertMatch(ends.get("test:200") ?? "", /interrupted/);
+  const items = makeItems(names(200));
+  const interrupted = makePort(() => (controller.abort(), 0));
+  const stopped = makePort();
+  const whyStop = () => stopped.sizes().length > 0 ? "enough" : undefined;
+  const { signal } = controller;
+  const cases = [
+    [interrupted, { signal }, "interrupted"],
+    [stopped, { whyStop }, "enough"],
+  ] as const;
+  for (const [{ send, sizes }, options, reason] of cases) {
+    const outcome = await run(send, items, { concurrency: 1, ...options });
+    assertEquals(sizes(), [20]);
+    assertEquals(outcome.count("created"), 20);
+    assertEquals(outcome.count(reason), 180);
+  }
 });
 
-Deno.test("bulkUpsert() does not wait for ever for what is under way when it is stopped", async () => {
+Deno.test("bulkUpsert() gives requests under way little time when it is stopped", async () => {
   const controller = new AbortController();
-  const hanging = Promise.withResolvers<BulkAnswer>();
-  const client = {
-    sendBatch: () => {
-      controller.abort();
-      return hanging.promise;
-    },
+  const send: Send = (_, _entities, signal) => {
+    controller.abort();
+    return new Promise((_, reject) => {
+      signal.addEventListener("abort", () => reject(portError("network")));
+    });
   };
-  const { ends } = await run(client, makeItems(names(3)), {
-    signal: controller.signal,
-    grace: 1,
-  });
-  assertMatch(ends.get("test:1") ?? "", /interrupted/);
+  const options = { signal: controller.signal, grace: 1 };
+  const { ends } = await run(send, makeItems(names(3)), options);
+  assertEquals(ends.get("test:1"), "It is network");
 });
 
-/** A clock that only sleeping moves. */
-function makeClock() {
+Deno.test("makeBatches() groups what Port accepts in one request", async () => {
+  const item = fc.record({
+    blueprint: fc.nat(25).map((number) => `b${number % 24}`),
+    identifier: fc.constantFrom(undefined, ..."abcdefghijklmnopqrstuvwxyz"),
+    size: fc.constantFrom(50, 50, 50, 400_000, MAX_BODY),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(item, { maxLength: 300 }), async (records) => {
+      const items: BulkItem[] = records.map(
+        ({ identifier, ...item }, number) => {
+          const entity = identifier === undefined ? {} : { identifier };
+          return { ...item, entity, place: `test:${number}` };
+        },
+      );
+      const batches = await Array.fromAsync(makeBatches(items));
+      for (const batch of batches) {
+        assert(batch.length > 0 && batch.length <= 20);
+        assertEquals(new Set(batch.map(({ blueprint }) => blueprint)).size, 1);
+        assertEquals(new Set(batch.map(isNamed)).size, 1);
+        const keys = batch.flatMap((item) => keyOf(item) ?? []);
+        assertEquals(new Set(keys).size, keys.length, "no entity twice");
+        const frame = '{"entities":[]}'.length + batch.length - 1;
+        const body = batch.reduce((sum, { size }) => sum + size, frame);
+        assert(body <= MAX_BODY || batch.length === 1, `${body} bytes`);
+      }
+      const flat = batches.flat();
+      const byKey = (items: BulkItem[]) => Map.groupBy(items, keyOf);
+      assertEquals(flat.length, items.length);
+      assertEquals(byKey(flat), byKey(items), "in their order");
+    }),
+  );
+});
+
+Deno.test("makeBatches() holds back no more than 20 batches", async () => {
+  let read = 0;
+  const items = makeItems(names(50)).values()
+    .map((item) => ({ ...item, blueprint: `b${++read}` }));
+  const { value } = await makeBatches(items).next();
+  assertEquals([read, value[0].blueprint], [21, "b1"]);
+});
+
+/** A pacer and what it slept; only sleeping moves its clock. */
+function makePacer(onSleep: (pacer: Pacer) => void = () => {}) {
   let time = 1_000_000;
   const slept: number[] = [];
-  return {
-    slept,
-    now: () => time,
-    sleep: (milliseconds: number) => {
-      slept.push(milliseconds);
-      time += milliseconds;
-      return Promise.resolve();
-    },
-  };
+  const pacer = new Pacer(() => time, async (ms) => {
+    slept.push(ms);
+    const end = time + ms;
+    await Promise.resolve();
+    time = Math.max(time, end);
+    onSleep(pacer);
+  });
+  return { pacer, slept };
 }
 
-function attempt(
-  remaining: number,
-  reset: number,
-  more: Partial<Attempt> = {},
-) {
+/** An attempt 10 s before the limit of 1,000 requests is reset. */
+function attempt(remaining: number, status = 200, wait?: number) {
   const headers = new Headers({
     "x-ratelimit-limit": "1000",
     "x-ratelimit-remaining": String(remaining),
-    "x-ratelimit-reset": String(reset),
+    "x-ratelimit-reset": "1010",
   });
-  const path = "/v1";
-  const base = { method: "POST", path, attempt: 1, milliseconds: 1 };
-  return { ...base, outcome: "Port answered 200", headers, ...more };
+  return { status, headers, wait };
 }
 
 Deno.test("Pacer does not wait while much remains, and spreads what is left", async () => {
-  const { now, sleep, slept } = makeClock();
-  const pacer = new Pacer(now, sleep);
+  const { pacer, slept } = makePacer();
   await pacer.turn();
-  pacer.learn(attempt(900, 1_010));
+  pacer.learn(attempt(900));
   await pacer.turn();
   assertEquals(slept, []);
   // 10 s left for 50 requests.
-  pacer.learn(attempt(50, 1_010));
+  pacer.learn(attempt(50));
   await pacer.turn();
   await pacer.turn();
   assertEquals(slept, [200, 200]);
 });
 
-Deno.test("Pacer waits for the new window when nothing remains, no longer", async () => {
-  const { now, sleep, slept } = makeClock();
-  const pacer = new Pacer(now, sleep);
-  pacer.learn(attempt(0, 1_010));
+Deno.test("Pacer waits until the limit is reset when nothing remains, no longer", async () => {
+  const { pacer, slept } = makePacer();
+  pacer.learn(attempt(0));
+  await Promise.all([pacer.turn(), pacer.turn()]);
   await pacer.turn();
-  await pacer.turn();
-  assertEquals(slept, [10_000]);
+  assertEquals(slept, [10_000, 10_000]);
 });
 
-Deno.test("Pacer holds all requests after a 429", async () => {
-  const { now, sleep, slept } = makeClock();
-  const pacer = new Pacer(now, sleep);
-  pacer.learn(
-    attempt(900, 1_010, { status: 429, retryIn: 3_000 }),
-  );
+Deno.test("Pacer holds all requests after a 429, those that wait too", async () => {
+  const { pacer, slept } = makePacer();
+  pacer.learn(attempt(900, 429, 3_000));
   await pacer.turn();
   await pacer.turn();
   assertEquals(slept, [3_000]);
+  const late = makePacer((pacer) => {
+    if (late.slept.length === 1) pacer.learn(attempt(900, 429, 3_000));
+  });
+  late.pacer.learn(attempt(50));
+  await late.pacer.turn();
+  assertEquals(late.slept, [200, 3_000]);
 });
 
-Deno.test("readShard() parts what there is, each key in one part", () => {
+Deno.test("readShard() divides the keys, each into one part", () => {
   const shards = [0, 1, 2, 3].map((index) => readShard(`${index}/4`));
-  const counts = [0, 0, 0, 0];
-  for (const key of names(10_000)) {
-    const takers = shards.flatMap((shard, index) =>
-      shard.takes(key) ? [index] : []
-    );
-    assertEquals(takers.length, 1);
-    counts[takers[0] ?? 0]!++;
-  }
-  for (const count of counts) assert(Math.abs(count - 2500) < 250, `${counts}`);
-  const node: Record<string, string> = {
-    CIRCLE_NODE_INDEX: "1",
-    CIRCLE_NODE_TOTAL: "4",
-  };
-  const auto = readShard("auto", (name) => node[name]);
-  assert(names(100).every((key) => auto.takes(key) === shards[1]?.takes(key)));
-  assert(readShard(undefined).takes("x"));
-});
-
-Deno.test("bulkUpsert() does not hide a bug", async () => {
-  const sendBatch = () => Promise.reject(new RangeError("Bug"));
-  await assertRejects(
-    () =>
-      bulkUpsert(sendBatch, ReadableStream.from(makeItems(["a"])), {
-        concurrency: 1,
-        retries: 0,
-        onDone: () => {},
-        onFailed: () => {},
-        pacer: new Pacer(),
-      }),
-    RangeError,
-    "Bug",
-  );
+  const keys = names(10_000);
+  const parts = shards.map((isMine) => keys.filter(isMine));
+  assertEquals(parts.flat().sort(), keys.sort());
+  for (const { length } of parts) assert(Math.abs(length - 2500) < 250);
+  const node = { CIRCLE_NODE_INDEX: "1", CIRCLE_NODE_TOTAL: "4" };
+  const auto = readShard("auto", (name) => Object(node)[name]);
+  assertEquals(keys.filter(auto), parts[1]?.sort());
+  assertEquals(keys.filter(readShard(undefined)), keys);
 });

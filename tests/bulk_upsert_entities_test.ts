@@ -407,7 +407,7 @@ Deno.test("bulk_upsert_entities ends exactly right through simulated failures", 
 
 Deno.test("bulk_upsert_entities answers a wrong call with one line, exit code 2 and no request", async () => {
   await assertWrongCalls(BULK, [
-    ["no/such.ndjson", "there is no such file"],
+    ["no/such.ndjson", "No such file or directory"],
     ["blueprints", "it is a folder"],
     ["demo.ts --concurrency=0", '--concurrency "0"'],
     ["demo.ts --concurrency=21", "--concurrency over 20"],
@@ -417,7 +417,7 @@ Deno.test("bulk_upsert_entities answers a wrong call with one line, exit code 2 
     ["demo.ts --shard=auto", "CIRCLE_NODE_INDEX"],
     ["demo.ts --junit=demo.ts", 'Cannot use "demo.ts" twice'],
     ["demo.ts --failed-file=demo.ts/x", 'Cannot write "demo.ts/x"'],
-    ["demo.ts --junit=/proc/x.xml", '--allow-write="/proc"'],
+    ["demo.ts --junit=/proc/x.xml", 'Requires write access to "/proc"'],
     ["demo.ts --replace=1", "--replace takes no value"],
     ["demo.ts --validate-only=1", "--validate-only takes no value"],
     [

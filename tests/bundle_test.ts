@@ -1,7 +1,4 @@
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
-import { parse } from "jsr:@std/dotenv@0.225.6/parse";
-import fc from "npm:fast-check@4.10.2";
-import { parseEnv } from "node:util";
 import { CALLS, CIRCLECI, prepare } from "./support/calls.ts";
 import { withPort } from "./support/port.ts";
 import {
@@ -15,8 +12,8 @@ import {
 } from "./support/run.ts";
 import { copyRepository } from "./support/shell.ts";
 
-/** The most that one bundle may be, in bytes. */
-const LARGEST = 64 * 1024;
+/** The largest that a bundle may be, in bytes. */
+const largest = (name: string) => (name.startsWith("bulk") ? 160 : 64) * 1024;
 
 /** Lets a test use the bundles, made in a folder of their own. */
 async function withBundles(test: (folder: string) => Promise<void>) {
@@ -58,7 +55,7 @@ const ALONE: typeof CALLS = {
 async function assertBundle(bundle: string, name: string) {
   const text = await Deno.readTextFile(bundle);
   const { size } = await Deno.stat(bundle);
-  assert(size < LARGEST, `${name}.js has ${size} bytes`);
+  assert(size <= largest(name), `${name}.js has ${size} bytes`);
   const source = await Deno.readTextFile(new URL(`${name}.ts`, FOLDER));
   const [shebang, licence = ""] = text.split("\n", 2);
   assertEquals(shebang, source.split("\n", 1)[0]);
@@ -103,24 +100,4 @@ Deno.test("bundles are the same bytes wherever they are made, and sha256sum agre
     const sums = await Deno.readTextFile(`${folder}/SHA256SUMS`);
     assertEquals(await Deno.readTextFile(`${copy}/dist/SHA256SUMS`), sums);
   });
-});
-
-Deno.test("bundles read .env as the scripts do", () => {
-  const name = fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,9}$/);
-  const plain = fc.stringMatching(/^[!-~]([ -~]{0,20}[!-~])?$/)
-    .filter((text) => !/["'`#\\]/.test(text));
-  const space = fc.constantFrom("", " ");
-  const line = fc.oneof(
-    fc.tuple(name, plain).map(([name, text]) => `${name}=${text}`),
-    fc.tuple(name, plain).map(([name, text]) => `export ${name}="${text}"`),
-    fc.tuple(name, plain, space)
-      .map(([name, text, gap]) => `${name}${gap}=${gap}'${text}' # comment`),
-    fc.constantFrom("", "# comment", "  "),
-  );
-  const text = fc.tuple(fc.array(line), fc.constantFrom("\n", "\r\n"))
-    .map(([lines, end]) => lines.map((line) => line + end).join(""));
-  const isSame = fc.property(text, (text) => {
-    assertEquals({ ...parseEnv(text) }, { ...parse(text) });
-  });
-  fc.assert(isSame, { numRuns: 1000 });
 });

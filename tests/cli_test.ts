@@ -1,308 +1,330 @@
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
-import { defineScript, execute, type Terminal } from "../lib/cli.ts";
-import { EXIT_CODES } from "../lib/help.ts";
-import { toFlag } from "../lib/options.ts";
 import {
-  AccessError,
-  NotFoundError,
-  RejectedError,
-  UnreachableError,
-  UsageError,
-} from "../lib/errors.ts";
-import { run } from "./support/run.ts";
+  type Context,
+  defineScript,
+  execute,
+  type ProcessIo,
+} from "../lib/cli.ts";
+import { ScriptError, UsageError } from "../lib/errors.ts";
+import { EXIT_CODES } from "../lib/help.ts";
+import { PortError, type PortErrorKind } from "../lib/port.ts";
+import { CREDENTIALS, withServer } from "./support/port.ts";
+import { ROOT, run, runProcess } from "./support/run.ts";
 
-/** A script that shows what it was given, or throws what it is told to. */
-function makeScript(act: () => unknown = () => undefined) {
-  return defineScript({
-    name: "example",
-    summary: "Show what was given",
-    options: {
-      name: {
-        group: "Main",
-        short: "n",
-        value: "TEXT",
-        required: true,
-        help: "A name",
-      },
-      title: { value: "TEXT", help: "A title" },
-      tag: { short: "t", value: "TEXT", repeat: true, help: "A tag" },
-      dryRun: { group: "Behaviour", short: "d", help: "Send nothing" },
-    },
-    examples: [{ says: "The shortest call", args: "-n x" }],
-    async run({ options, print, say }) {
-      const { name, title, tag, dryRun } = options;
-      const result = await act();
-      say("Done");
-      print(result ?? { name, title, tag, dryRun });
-    },
-  });
-}
+const NAME = { short: "n", value: "TEXT", required: true } as const;
 
-/** Runs a script in this process and keeps what it writes. */
+const OPTIONS = {
+  name: { group: "Main", ...NAME, help: "A name" },
+  title: { value: "TEXT", help: "A title" },
+  tag: { short: "t", value: "TEXT", repeat: true, help: "A tag" },
+  dryRun: { group: "Behaviour", short: "d", help: "Send nothing" },
+} as const;
+
+type Act = (context: Context<typeof OPTIONS>) => unknown;
+
+/** Runs a script in this process, with credentials, and keeps what it writes. */
 async function runExample(
   args: string[],
-  act?: () => unknown,
-  terminal: Partial<Terminal> = {},
+  act: Act = () => {},
+  io: Partial<ProcessIo> = {},
 ) {
   const stdout: string[] = [];
   const stderr: string[] = [];
-  const code = await execute(makeScript(act), {
-    args,
-    write: (text) => stdout.push(text),
-    writeError: (text) => stderr.push(text),
-    isInteractive: false,
+  const variables: Record<string, string> = CREDENTIALS;
+  const script = defineScript({
+    name: "example",
+    summary: "Show what is given",
+    options: OPTIONS,
+    examples: { "The shortest call": "-n x" },
+    advice: { 404: "create it first", 422: "use NAME:=JSON" },
+    run: async (context) => void await act(context),
+  });
+  const code = await execute(script, {
+    args: [...args, "--env-file=/dev/null"],
+    write: (line) => stdout.push(line),
+    writeError: (line) => stderr.push(line),
     hasColours: false,
-    ...terminal,
+    variable: (name) => variables[name],
+    ...io,
   });
   return { code, stdout: stdout.join("\n"), stderr: stderr.join("\n") };
 }
 
-/** The options that a command line gives. */
-async function given(...args: string[]) {
-  const { code, stdout, stderr } = await runExample(args);
-  assertEquals(code, 0, stderr);
-  return JSON.parse(stdout);
-}
-
-function fail(error: unknown) {
-  return () => {
+/** Runs a script that fails. */
+function fail(error: unknown, args: string[] = [], io?: Partial<ProcessIo>) {
+  const act = () => {
     throw error;
   };
+  return runExample(["-n", "x", ...args], act, io);
 }
 
-Deno.test("execute() gives options the types of their table", async () => {
-  assertEquals(await given("-n", "x"), { name: "x", tag: [], dryRun: false });
-  assertEquals(
-    await given(
-      "--name",
-      "x",
-      "--title=y",
-      "-t",
-      "1",
-      "--tag",
-      "2",
-      "-t=3",
-      "--dry-run",
-    ),
-    { name: "x", title: "y", tag: ["1", "2", "3"], dryRun: true },
-  );
-  assertEquals(await given("-nbuild=t=9", "-t=a=b", "-dt", "c", "-d"), {
-    name: "build=t=9",
-    tag: ["a=b", "c"],
-    dryRun: true,
+Deno.test("execute() gives a script its options, operands and settings", async () => {
+  const args = ["-n", "x", "-t=1", "-t=2", "--retries=7", "--region=us"];
+  const { code, stdout } = await runExample(args, (context) => {
+    const { options: { name, title, tag, dryRun }, settings } = context;
+    const { retries, apiUrl } = settings;
+    context.print({ name, title, tag, dryRun, retries, apiUrl });
   });
-});
-
-Deno.test("execute() takes values that look like flags, numbers or nothing", async () => {
-  assertEquals((await given("-n", "-x")).name, "-x");
-  assertEquals((await given("-n", "--", "--title", "-")).name, "--");
-  assertEquals((await given("--name=--title")).name, "--title");
-  assertEquals((await given("-n", "007")).name, "007");
-  assertEquals((await given("-n", "1e3")).name, "1e3");
-  assertEquals((await given("-n", "true")).name, "true");
-  assertEquals((await given("-n", "")).name, "");
-  assertEquals((await given("-n", "a=b\nc")).name, "a=b\nc");
-  assertEquals((await given("-n", "x", "-d", "--title", "y")).title, "y");
-});
-
-/** A wrong command line and the line that it gets. */
-const WRONG: [args: string[], line: string][] = [
-  [[], "error: Missing --name TEXT (see --help)"],
-  [["--name"], "error: Missing the value of --name TEXT (see --help)"],
-  [["-n", "--title", "x"], "error: Missing the value of -n TEXT (see --help)"],
-  [["-n", "x", "-n", "y"], "error: --name is given twice (see --help)"],
-  [
-    ["-n", "x", "--nmae", "y"],
-    'error: Unknown flag "--nmae", did you mean --name? (see --help)',
-  ],
-  [
-    ["-n", "x", "--ti"],
-    'error: Unknown flag "--ti", did you mean --title? (see --help)',
-  ],
-  [["-n", "x", "--banana=1"], 'error: Unknown flag "--banana" (see --help)'],
-  [
-    ["-n", "x", "--no-dry-run"],
-    'error: Unknown flag "--no-dry-run" (see --help)',
-  ],
-  [
-    ["-n", "x", "--title.a=1"],
-    'error: Unknown flag "--title.a", did you mean --title? (see --help)',
-  ],
-  [["-n", "x", "-z"], 'error: Unknown flag "-z" (see --help)'],
-  [["-n", "x", "y"], 'error: Unexpected argument "y" (see --help)'],
-  [["-n", "x", "--", "y"], 'error: Unexpected argument "y" (see --help)'],
-  [
-    ["-n", "x", "--dry-run=no"],
-    "error: --dry-run takes no value (see --help)",
-  ],
-  [["-n", "x", "-d=yes"], "error: -d takes no value (see --help)"],
-  [
-    ["-n", "x", "--dry-run", "false"],
-    'error: Unexpected argument "false" (see --help)',
-  ],
-  [["-n", "x", "-dz"], 'error: Unknown flag "-z" (see --help)'],
-  [["-n", "x", "-"], 'error: Unexpected argument "-" (see --help)'],
-  [
-    ["-n", "x", "--", "--timeout"],
-    'error: Unexpected argument "--timeout" (see --help)',
-  ],
-  [
-    ["-n", "x", "--region="],
-    "error: The value of --region eu|us is empty (see --help)",
-  ],
-  [
-    ["-n", "x", "--timeout", "9"],
-    'error: Cannot use --timeout "9": write a duration such as 90s, 2m or 1h30m, at most 24h (see --help)',
-  ],
-];
-
-Deno.test("execute() answers a wrong command line with one line and exit code 2", async () => {
-  for (const [args, line] of WRONG) {
-    assertEquals(await runExample(args), { code: 2, stdout: "", stderr: line });
-  }
+  assertEquals([code, JSON.parse(stdout)], [0, {
+    name: "x",
+    tag: ["1", "2"],
+    dryRun: false,
+    retries: 7,
+    apiUrl: "https://api.us.port.io",
+  }]);
 });
 
 Deno.test("execute() prints text as it is and anything else as JSON", async () => {
-  assertEquals((await runExample(["-n", "x"], () => "a\nb")).stdout, "a\nb");
-  assertEquals(
-    (await runExample(["-n", "x"], () => [1, "a"])).stdout,
-    '[\n  1,\n  "a"\n]',
-  );
-  assertEquals((await runExample(["-n", "x"], () => false)).stdout, "false");
+  const results = ["a\x1b[2J\nb", [1, "a"], false, null];
+  const { stdout } = await runExample(["-n=x"], ({ print }) => {
+    results.forEach(print);
+  });
+  assertEquals(stdout, 'a\x1b[2J\nb\n[\n  1,\n  "a"\n]\nfalse\nnull');
 });
 
-Deno.test("execute() prints what is nested too deeply to be indented", async () => {
-  const text = "[".repeat(100_000) + "]".repeat(100_000);
-  const { code, stdout } = await runExample(
-    ["-n", "x"],
-    () => JSON.parse(text),
-  );
-  assertEquals([code, stdout === text], [0, true]);
+Deno.test("execute() logs unless the run is quiet, and always writes warnings and errors", async () => {
+  const act: Act = ({ log, warn }) => {
+    log("Do\nne");
+    warn("Be\r\nware");
+    throw new ScriptError(4, "Gone");
+  };
+  const rest = "warning: Be ware\nerror: Gone";
+  const loud = await runExample(["-n", "x"], act);
+  assertEquals([loud.code, loud.stderr], [4, `Do ne\n${rest}`]);
+  assertEquals((await runExample(["-n", "x", "-q"], act)).stderr, rest);
 });
 
-Deno.test("execute() keeps --quiet quiet, but for errors", async () => {
-  assertEquals((await runExample(["-n", "x"])).stderr, "Done");
-  assertEquals((await runExample(["-n", "x", "-q"])).stderr, "");
-  const failed = await runExample(
-    ["-n", "x", "-q"],
-    fail(new NotFoundError("Gone")),
-  );
-  assertEquals(failed.stderr, "error: Gone");
+Deno.test("execute() answers wrong input with one line and exit code 2", async () => {
+  const duration = "write it like 90s or 1h30m, at most 24h";
+  const wrong: [args: string[], line: string][] = [
+    [[], "Missing --name TEXT"],
+    [["-n=x", "--soft-fail", "y"], 'Unexpected argument "y"'],
+    [["-n=x", "--timeout=x"], `Cannot use --timeout "x": ${duration}`],
+  ];
+  for (const [args, line] of wrong) {
+    const stderr = `error: ${line} (see --help)`;
+    assertEquals(await runExample(args), { code: 2, stdout: "", stderr });
+  }
 });
 
-/** Each error of the scripts and its exit code. */
-const FAILURES: [Error, number][] = [
-  [new UsageError("Wrong"), 2],
-  [new AccessError("Refused"), 3],
-  [new NotFoundError("Gone"), 4],
-  [new RejectedError("No"), 5],
-  [new UnreachableError("Down"), 6],
+const LOGIN = "check PORT_CLIENT_ID, PORT_CLIENT_SECRET and --region";
+const ADMIN = "ask an admin of Port to give the credentials permission";
+const IDENTIFIERS = "check the identifiers and --region";
+const CORRECT = "correct it and run again";
+const API_URL = "check the API URL";
+const NETWORK = `${API_URL} and the network (HTTPS_PROXY, DENO_CERT)`;
+const PROXY = "give HTTPS_PROXY the user and password";
+const LATER = "run it again later";
+const UNSURE =
+  "it was not sent again: Port may have acted on it, look there first";
+
+/** Port may have acted on an attempt at what it must not act on twice. */
+const unsure = { maybeApplied: true, idempotent: false };
+
+/** How a request failed, the exit code, and what to do next. */
+const FAILED_REQUESTS: [
+  kind: PortErrorKind,
+  facts: Partial<PortError>,
+  code: number,
+  advice: string,
+][] = [
+  ["unauthorized", { status: 401 }, 3, LOGIN],
+  ["forbidden", { status: 403 }, 3, ADMIN],
+  ["not-found", { status: 404 }, 4, "create it first"],
+  ["not-found", { status: 410 }, 4, IDENTIFIERS],
+  ["rejected", { status: 422 }, 5, "use NAME:=JSON"],
+  ["rejected", { status: 409 }, 5, CORRECT],
+  ["rejected", { status: 400, ...unsure }, 5, CORRECT],
+  ["unavailable", { status: 503 }, 6, LATER],
+  ["unavailable", { status: 500, ...unsure }, 6, UNSURE],
+  ["unavailable", { status: 200 }, 6, API_URL],
+  ["unavailable", { status: 302 }, 6, API_URL],
+  ["unavailable", { status: 404 }, 6, API_URL],
+  ["unavailable", { status: 407 }, 6, PROXY],
+  ["network", {}, 6, NETWORK],
+  ["network", { maybeApplied: true }, 6, LATER],
+  ["network", unsure, 6, UNSURE],
 ];
 
-Deno.test("execute() ends each error with its exit code, all of which are explained", async () => {
-  for (const [error, code] of FAILURES) {
-    const failed = await runExample(["-n", "x"], fail(error));
-    assertEquals(failed.code, code);
-    assertStringIncludes(failed.stderr, `error: ${error.message}`);
-    assertEquals(failed.stdout, "");
-    assert(EXIT_CODES[code]);
-  }
-});
-
-Deno.test("execute() takes what it does not know for a bug, without a stack trace", async () => {
-  const bug = await runExample(["-n", "x"], fail(new RangeError("Odd")));
-  assertEquals(bug, {
-    code: 1,
-    stdout: "",
-    stderr: "error: Unexpected: Odd; this is a bug, please report it",
-  });
-  assertEquals((await runExample(["-n", "x"], fail("text"))).code, 1);
-});
-
-Deno.test("execute() turns what Port did wrong into a warning with --soft-fail", async () => {
-  for (const [error, code] of FAILURES) {
-    const failed = await runExample(["-n", "x", "--soft-fail"], fail(error));
-    assertEquals(failed.code, code === 2 ? 2 : 0);
-    assertEquals(
-      failed.stderr.startsWith(code === 2 ? "error: " : "warning: "),
-      true,
+Deno.test("execute() ends a failed request with its exit code and what to do next", async () => {
+  for (const [kind, facts, code, advice] of FAILED_REQUESTS) {
+    const error = new PortError("Cannot get it: because", {
+      kind,
+      method: "GET",
+      path: "/v1/blueprints",
+      idempotent: true,
+      maybeApplied: false,
+      ...facts,
+    });
+    assertEquals(await fail(error), {
+      code,
+      stdout: "",
+      stderr: `error: Cannot get it: because; ${advice}`,
+    });
+    const explained = await runExample(
+      ["-n", "x"],
+      ({ print, explain }) => print(explain(error)),
     );
+    assertEquals(explained.stdout, `Cannot get it: because; ${advice}`);
   }
+});
+
+/** Any other error, the exit code, and its line. */
+const FAILURES: [error: unknown, code: number, line: string][] = [
+  [new UsageError("Wrong"), 2, "Wrong (see --help)"],
+  [new URIError("Odd"), 2, "Odd (see --help)"],
+  [
+    new Deno.errors.NotCapable("Requires net access"),
+    2,
+    "Permission denied: Requires net access",
+  ],
+  [new ScriptError(3, "Denied"), 3, "Denied"],
+  [new ScriptError(4, "Gone"), 4, "Gone"],
+  [new ScriptError(5, "No"), 5, "No"],
+  [new ScriptError(6, "Down"), 6, "Down"],
+  [new ScriptError(7, "Unmet"), 7, "Unmet"],
+  [new ScriptError(8, "Some failed"), 8, "Some failed"],
+  [new RangeError("Odd"), 1, "Unexpected error, please report it: Odd"],
+  ["text", 1, "Unexpected error, please report it: text"],
+];
+
+Deno.test("execute() ends each error with its exit code, all of which --help explains", async () => {
+  for (const [error, code, line] of FAILURES) {
+    const stderr = `error: ${line}`;
+    assertEquals(await fail(error), { code, stdout: "", stderr });
+    assert(EXIT_CODES[code], `exit code ${code}`);
+  }
+});
+
+Deno.test("execute() --soft-fail turns the exit codes 3 to 6 and 8 into a warning", async () => {
+  for (const [error, code, line] of FAILURES) {
+    const isSoft = [3, 4, 5, 6, 8].includes(code);
+    assertEquals(await fail(error, ["--soft-fail"]), {
+      code: isSoft ? 0 : code,
+      stdout: "",
+      stderr: isSoft ? `warning: ${line} (--soft-fail)` : `error: ${line}`,
+    });
+  }
+});
+
+Deno.test("execute() writes details before the error, and the link at its end", async () => {
+  const error = new ScriptError(6, "Down", ["a is 1", "b is\n2"]);
+  const io = { link: "https://ci.test/7" };
+  const details = "a is 1\nb is 2\n";
+  const hard = await fail(error, [], io);
+  assertEquals(hard.stderr, `${details}error: Down (${io.link})`);
+  const soft = await fail(error, ["--soft-fail"], io);
   assertEquals(
-    (await runExample(["-n", "x", "--soft-fail"], fail(new RangeError("Odd"))))
-      .code,
-    1,
+    soft.stderr,
+    `${details}warning: Down (--soft-fail) (${io.link})`,
   );
 });
 
-Deno.test("execute() keeps an error on one line and its escapes harmless", async () => {
-  const error = new NotFoundError("a\r\n\tb\x1b[31mred\x9b\u202eevil\x07");
-  const { stderr } = await runExample(["-n", "x"], fail(error));
-  assertEquals(stderr, "error: a b\\u001b[31mred\\u009b\\u202eevil\\u0007");
+Deno.test("execute() writes an error on one line, with its control characters escaped", async () => {
+  const text = "a\r\n\tb\x1b[31mred\x9b\u202eevil\u2066\x07";
+  const { stderr } = await fail(new ScriptError(4, text, [text]));
+  const line = "a b\\u001b[31mred\\u009b\\u202eevil\\u2066\\u0007";
+  assertEquals(stderr, `${line}\nerror: ${line}`);
 });
 
-Deno.test("execute() shows escapes in a result harmless on a terminal only", async () => {
-  const text = () => "a\x1b[2J\tb\n\x9bc";
-  const shown = await runExample(["-n", "x"], text, { isInteractive: true });
-  assertEquals(shown.stdout, "a\\u001b[2J\tb\n\\u009bc");
-  assertEquals((await runExample(["-n", "x"], text)).stdout, text());
+Deno.test("execute() colours standard error if it may", async () => {
+  const error = new ScriptError(4, "Gone");
+  const { stderr } = await fail(error, [], { hasColours: true });
+  // With NO_COLOR in the environment of the tests, nothing has colours.
+  const red = Deno.noColor ? "error: " : "\x1b[31merror: \x1b[39m";
+  assertEquals(stderr, `${red}Gone`);
+  assertEquals((await fail(error)).stderr, "error: Gone");
 });
 
-Deno.test("execute() colours standard error where it may", async () => {
-  const { stderr } = await runExample([], undefined, { hasColours: true });
-  // With NO_COLOR in the environment of the tests, nothing is coloured.
-  const error = Deno.noColor ? "error: " : "\x1b[31merror: \x1b[39m";
-  assertEquals(stderr, `${error}Missing --name TEXT (see --help)`);
+Deno.test("execute() needs credentials before the script begins, unless it is a dry run", async () => {
+  const variable = () => undefined;
+  const act: Act = ({ print }) => print("begun");
+  const { code, stdout, stderr } = await runExample(["-nx"], act, { variable });
+  assertEquals([code, stdout], [3, ""]);
+  assertMatch(stderr, /^error: Cannot log in to Port: PORT_CLIENT_ID is not /);
+  const soft = await runExample(["-nx", "--soft-fail"], act, { variable });
+  assertEquals([soft.code, soft.stdout], [0, ""]);
+  const dry = await runExample(["-nx", "-d"], act, { variable });
+  assertEquals(dry, { code: 0, stdout: "begun", stderr: "" });
 });
 
-Deno.test("execute() shows help made from the option table, whatever else is given", async () => {
-  for (const args of [["--help"], ["-h"], ["-h", "-n", "x"]]) {
-    const { code, stdout, stderr } = await runExample(args);
-    assertEquals([code, stderr], [0, ""]);
-    assertStringIncludes(
-      stdout,
-      "Show what was given\n\nUsage: scripts/example.ts [options]\n",
-    );
-    assertStringIncludes(
-      stdout,
-      "\nMain:\n  -n, --name TEXT  A name (required)\n",
-    );
-    assertStringIncludes(
-      stdout,
-      "\n  -t, --tag TEXT   A tag (repeatable)\n",
-    );
-    assertStringIncludes(
-      stdout,
-      "\nBehaviour:\n  -d, --dry-run  Send nothing\n",
-    );
-    assertStringIncludes(stdout, "\n  PORT_CLIENT_SECRET  ");
-    assertStringIncludes(stdout, "\n  6  Port could not be reached");
-    assertStringIncludes(
-      stdout,
-      "\n  # The shortest call\n  scripts/example.ts -n x",
-    );
+Deno.test("execute() shows retries unless quiet, and with --verbose each request", async () => {
+  const retry = /^warning: Port answered 503: Busy; next attempt in 0\.\d s$/;
+  const login =
+    /^POST \/v1\/auth\/.*: Port answered 200 \(attempt 1, \d+ ms\)$/;
+  const first = /^GET \/v1\/x\\u001b: Port answered 503: Busy \(attempt 1, /;
+  const second = /^GET \/v1\/x\\u001b: Port answered 200 \(attempt 2, /;
+  const cases: [flag: string, shows: RegExp[]][] = [
+    ["--retries=4", [retry]],
+    ["--quiet", []],
+    ["--verbose", [login, first, retry, second]],
+    ["-qv", [login, first, second]],
+  ];
+  for (const [flag, shows] of cases) {
+    const busy = Response.json({ message: "Busy" }, { status: 503 });
+    const responses = [busy, Response.json({})];
+    await withServer(() => responses.shift() ?? busy, async (env) => {
+      const act: Act = ({ port }) => port.request("GET", "/v1/x\x1b");
+      const io = { variable: (name: string) => env[name] };
+      const { code, stderr } = await runExample(["-n=x", flag], act, io);
+      const lines = stderr.split("\n").filter(Boolean);
+      assertEquals([code, lines.length], [0, shows.length], stderr);
+      shows.forEach((line, index) => assertMatch(lines[index] ?? "", line));
+    });
   }
 });
 
-Deno.test("toFlag() turns camelCase into kebab-case", () => {
-  assertEquals(["name", "runId", "createMissingRelatedEntities"].map(toFlag), [
-    "name",
-    "run-id",
-    "create-missing-related-entities",
-  ]);
+Deno.test("execute() shows help generated from the option table, whatever else is given", async () => {
+  const expected = [
+    "Show what is given\n\nUsage: scripts/example.ts [options]\n",
+    "\nMain:\n  -n, --name TEXT  A name (required)\n",
+    "\n  -t, --tag TEXT   A tag (repeatable)\n",
+    "\nBehaviour:\n  -d, --dry-run    Send nothing\n",
+    "\nConnection:\n  --api-url URL    ",
+    "\n  PORT_CLIENT_SECRET  ",
+    "\n  7  an expectation is not met",
+    "\n  # The shortest call\n  scripts/example.ts -n x",
+  ];
+  for (const args of [["--help"], ["-h"], ["-h", "-n", "x"]]) {
+    const io = { variable: () => undefined };
+    const { code, stdout, stderr } = await runExample(args, undefined, io);
+    assertEquals([code, stderr], [0, ""]);
+    for (const text of expected) assertStringIncludes(stdout, text);
+  }
 });
 
-Deno.test("runScript() shows colours in CircleCI, and none with NO_COLOR", async () => {
-  const env = { CIRCLECI: "true" };
-  const coloured = await run("get_entity", [], { env });
-  assertStringIncludes(coloured.stderr, "\x1b[31merror: \x1b[39m");
-  const plain = { ...env, NO_COLOR: "1" };
-  const { stderr } = await run("get_entity", [], { env: plain });
-  assert(stderr.startsWith("error: "));
-  const elsewhere = await run("get_entity", []);
-  assert(elsewhere.stderr.startsWith("error: "));
+Deno.test("runScript() colours standard error in CircleCI, and names the page of the job", async () => {
+  const link = "https://circleci.com/gh/acme/shop/42";
+  const env = { CIRCLECI: "true", CIRCLE_BUILD_URL: link };
+  const cases: [env: Record<string, string>, line: string][] = [
+    [env, `\x1b[31merror: \x1b[39mMissing (${link})\n`],
+    [{ ...env, NO_COLOR: "1" }, `error: Missing (${link})\n`],
+    [{ CIRCLE_BUILD_URL: link }, "error: Missing\n"],
+  ];
+  for (const [env, line] of cases) {
+    const { stderr } = await run("get_entity", "", { env });
+    assertEquals(stderr.replace(/Missing .* \(see --help\)/, "Missing"), line);
+  }
+});
+
+Deno.test("runScript() escapes control characters of a result on a terminal only", async () => {
+  const cli = new URL("lib/cli.ts", ROOT);
+  for (const isTerminal of [true, false]) {
+    const program = `
+      import { runScript } from "${cli}";
+      Deno.stdout.isTerminal = () => ${isTerminal};
+      const run = async ({ print }) => print("a\\x1b[2J\\tb\\n\\x9bc");
+      await runScript({ name: "x", summary: "", options: {}, examples: {}, run });
+    `;
+    const options = { env: CREDENTIALS };
+    const deno = Deno.execPath();
+    const { stdout } = await runProcess(deno, ["eval", program], options);
+    const escaped = "a\\u001b[2J\tb\n\\u009bc\n";
+    assertEquals(stdout, isTerminal ? escaped : "a\x1b[2J\tb\n\x9bc\n");
+  }
 });

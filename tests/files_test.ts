@@ -1,70 +1,51 @@
-import { assertEquals, assertThrows } from "jsr:@std/assert@1.0.19";
-import { UsageError } from "../lib/errors.ts";
 import {
-  createTextFile,
-  decodeText,
-  openFile,
-  readTextFile,
-} from "../lib/files.ts";
+  assertEquals,
+  assertRejects,
+  assertThrows,
+} from "jsr:@std/assert@1.0.19";
+import { UsageError } from "../lib/errors.ts";
+import { nameOf, openInput, readInput } from "../lib/files.ts";
+import { withFolder } from "./support/run.ts";
 
-/** A folder that lasts as long as the test. */
-async function withTempDir(test: (folder: string) => void | Promise<void>) {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-Deno.test("decodeText() loses nothing in silence", () => {
-  const bytes = new TextEncoder().encode("\ufeffЗначення");
-  assertEquals(decodeText(bytes, "x"), "Значення");
-  assertThrows(
-    () => decodeText(new Uint8Array([0x22, 0xff, 0x22]), "standard input"),
-    UsageError,
-    "Cannot read standard input: it is not UTF-8",
-  );
+Deno.test("readInput() returns text without a byte order mark", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/entity.json`;
+    await Deno.writeTextFile(path, "\ufeffЗначення\n");
+    assertEquals(await readInput(path), "Значення\n");
+  });
 });
 
-Deno.test("readTextFile() and openFile() say why they cannot read", async () => {
-  await withTempDir(async (folder) => {
-    await Deno.writeFile(`${folder}/latin`, new Uint8Array([0xe9]));
-    assertThrows(
-      () => readTextFile(`${folder}/latin`, "the file"),
-      UsageError,
-      `Cannot read the file "${folder}/latin": it is not UTF-8`,
-    );
-    for (const read of [readTextFile, openFile]) {
-      assertThrows(
-        () => read(`${folder}/none`, "the file"),
-        UsageError,
-        `Cannot read the file "${folder}/none": there is no such file`,
-      );
-      assertThrows(
-        () => read(folder, "--env-file"),
-        UsageError,
-        `Cannot read --env-file "${folder}": it is a folder`,
-      );
+Deno.test("readInput() explains why it cannot read", async () => {
+  await withFolder(async (folder) => {
+    await Deno.writeFile(`${folder}/latin`, new Uint8Array([0x22, 0xe9, 0x22]));
+    const cases: [path: string, reason: string][] = [
+      [`${folder}/latin`, "it is not UTF-8"],
+      [`${folder}/none`, "No such file or directory"],
+      [folder, "it is a folder"],
+    ];
+    for (const [path, reason] of cases) {
+      const error = await assertRejects(() => readInput(path), UsageError);
+      assertEquals(error.message, `Cannot read "${path}": ${reason}`);
     }
   });
 });
 
-Deno.test("createTextFile() makes its folder, and says why it cannot write", async () => {
-  await withTempDir(async (folder) => {
-    const path = `${folder}/a/b/c.txt`;
-    const file = createTextFile(path);
-    file.write("one\n");
-    file.write("two\n");
-    file.close();
-    assertEquals(await Deno.readTextFile(path), "one\ntwo\n");
-    createTextFile(path).close();
-    assertEquals(await Deno.readTextFile(path), "");
-    assertThrows(
-      () => createTextFile(`${path}/d`),
-      UsageError,
-      `Cannot write "${path}/d": `,
-    );
-    assertThrows(() => createTextFile(folder), UsageError, "it is a folder");
-  });
+Deno.test({
+  name: "readInput() leaves a missing permission to Deno's own words",
+  permissions: { read: false },
+  async fn() {
+    const reason = 'Requires read access to "deno.json"';
+    const read = () => readInput("deno.json");
+    await assertRejects(read, Deno.errors.NotCapable, reason);
+  },
+});
+
+Deno.test("openInput() rejects standard input that is read already", () => {
+  const reader = Deno.stdin.readable.getReader();
+  assertThrows(() => openInput("-"), UsageError, "give - once");
+  reader.releaseLock();
+});
+
+Deno.test("nameOf() quotes a path, and names standard input", () => {
+  assertEquals(["a b.json", "-"].map(nameOf), ['"a b.json"', "standard input"]);
 });

@@ -1,8 +1,4 @@
-import {
-  assertEquals,
-  assertMatch,
-  assertStringIncludes,
-} from "jsr:@std/assert@1.0.19";
+import { assertEquals, assertStringIncludes } from "jsr:@std/assert@1.0.19";
 import {
   assertFailures,
   assertWrongCalls,
@@ -84,6 +80,14 @@ Deno.test("get_entity --select prints text as it is, anything else as JSON, or -
   });
 });
 
+Deno.test("get_entity --select prints a value that is null", async () => {
+  const answer = () => Response.json({ entity: { team: null } });
+  await withServer(answer, async (env) => {
+    const args = `${CHECKOUT} --select team --default none`;
+    assertEquals((await run("get_entity", args, { env })).stdout, "null\n");
+  });
+});
+
 Deno.test("get_entity accepts identifiers with / and Cyrillic letters", async () => {
   const identifiers = ["a/b", "каса", "a\\b=c"];
   await withPort({}, async (port) => {
@@ -106,33 +110,11 @@ Deno.test("get_entity ends with the exit code of what failed", async () => {
       [
         `${CHECKOUT} --select properties.versoin`,
         4,
-        'Cannot find "properties.versoin" in the entity: there is ' +
+        'Cannot find "properties.versoin" in the entity: it has ' +
         "properties.version, properties.replicas, properties.tags\n",
       ],
       [`${CHECKOUT} --retries 0`, 6, "check the API URL and the network", dead],
     ]);
-  });
-});
-
-Deno.test("get_entity ends with exit code 5 when Port rejects the request", async () => {
-  const answer = () =>
-    Response.json({ message: "No such path" }, { status: 422 });
-  await withServer(answer, async (env) => {
-    const args = `${CHECKOUT} --include %`;
-    const { code, stderr } = await run("get_entity", args, { env });
-    assertEquals(code, 5);
-    assertStringIncludes(stderr, "Port answered 422: No such path");
-  });
-});
-
-Deno.test("get_entity --soft-fail turns a rejection by Port into a warning", async () => {
-  await withCheckout(async (_, port) => {
-    const { code, stdout, stderr } = await port.run(
-      "get_entity",
-      "-b service -i cart --soft-fail",
-    );
-    assertEquals([code, stdout], [0, ""]);
-    assertMatch(stderr, /^warning: Cannot get entity .* \(--soft-fail\)\n$/);
   });
 });
 

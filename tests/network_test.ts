@@ -32,7 +32,7 @@ const CALL = "-b service -i checkout --retries 0 --timeout 3s";
 
 /** Reads an entity of the Port at a URL, with permission to reach that host. */
 async function get(apiUrl: string, env: Record<string, string> = {}) {
-  const all = { ...CREDENTIALS, NO_PROXY: "", API_URL: apiUrl, ...env };
+  const all = { ...CREDENTIALS, NO_PROXY: "", PORT_API_URL: apiUrl, ...env };
   return await run("get_entity", CALL, { env: all });
 }
 
@@ -225,9 +225,9 @@ const PARTIAL = "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{";
 /** What happens, who does it to which call, and what the line says. */
 const BROKEN: [what: string, serve: Serve, call: typeof tls, says: string][] = [
   ["a proxy that refuses", answer(FAILED), proxied, "no connection: "],
-  ["a proxy that waits for its DNS", silent, proxied, "no answer within 3.0 s"],
+  ["a proxy that waits for its DNS", silent, proxied, "no response within 3 s"],
   ["TLS that is none", answer(FAILED), tls, "no connection: "],
-  ["a server that never answers", silent, plain, "no answer within 3.0 s"],
+  ["a server that never answers", silent, plain, "no response within 3 s"],
   ["a connection half open", halfOpen, plain, "the connection broke: "],
   ["a connection that is cut", answer(""), plain, "the connection broke: "],
   ["an answer that is cut", answer(PARTIAL), plain, "the connection broke: "],
@@ -299,7 +299,7 @@ Deno.test("an answer of 1 GiB is not read to its end", async () => {
     const peak = watchMemory(child.pid);
     const { code, stderr } = await child.output();
     assertEquals(code, 6);
-    assertMatch(new TextDecoder().decode(stderr), /more than 256 MiB/);
+    assertMatch(new TextDecoder().decode(stderr), /without JSON object/);
     assert(sent < 512, `${sent} MiB were taken`);
     assert(peak() < 800, `${peak()} MiB of memory`);
   });

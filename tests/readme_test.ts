@@ -1,7 +1,6 @@
 import { assert, assertEquals } from "jsr:@std/assert@1.0.19";
-import type { Script } from "../lib/cli.ts";
-import { ENVIRONMENT, EXIT_CODES, optionGroups } from "../lib/help.ts";
-import { allOptions, type OptionTable } from "../lib/options.ts";
+import { ENVIRONMENT, EXIT_CODES, optionRows } from "../lib/help.ts";
+import { COMMON_OPTIONS, type ScriptInfo } from "../lib/options.ts";
 import { CALLS, CIRCLECI, prepare } from "./support/calls.ts";
 import { type Config, parseConfig, runJob } from "./support/pipeline.ts";
 import { put, type TestPort, withPort } from "./support/port.ts";
@@ -17,14 +16,10 @@ const PIPELINE = await read(".circleci/config.yml");
 const CONFIG = parseConfig(PIPELINE);
 
 /** Every script that talks to Port. */
-const SCRIPTS: Script<OptionTable>[] = await Promise.all(
-  Object.keys(CALLS).map(async (name) => {
-    const exported = name.replace(
-      /_./g,
-      ([, letter = ""]) => letter.toUpperCase(),
-    );
-    return (await import(`../scripts/${name}.ts`))[exported];
-  }),
+const SCRIPTS: ScriptInfo[] = await Promise.all(
+  Object.keys(CALLS).map(async (name) =>
+    (await import(`../scripts/${name}.ts`)).script
+  ),
 );
 
 /** The code blocks of the README in this language, in their order. */
@@ -55,9 +50,10 @@ function assertTable(...[head, ...rows]: [string, string][]) {
 }
 
 Deno.test("README shows the options of each script as --help does", () => {
-  const common = allOptions({ options: {} });
-  for (const options of [...SCRIPTS.map(({ options }) => options), common]) {
-    const rows = optionGroups(options).flatMap(({ rows }) => rows);
+  const own = SCRIPTS.map(({ options }) => options);
+  for (const options of [...own, COMMON_OPTIONS]) {
+    const rows = optionRows(options)
+      .map(({ term, meaning }): [string, string] => [term, meaning]);
     assertTable(["option", "what it does"], ...rows);
   }
 });
@@ -72,10 +68,11 @@ Deno.test("--help of each script shows its option table", async () => {
     const { code, stdout } = await run(script.name, "--help");
     assertEquals(code, 0);
     const shown = stdout.replace(/^ +/gm, "").replace(/(?<=\S) {2,}/g, "\t");
-    for (const { heading, rows } of optionGroups(allOptions(script))) {
-      const lines = rows.map((row) => `${row.join("\t")}\n`);
-      assert(shown.includes(`\n${heading}:\n${lines.join("")}`), heading);
-    }
+    const rows = optionRows({ ...script.options, ...COMMON_OPTIONS })
+      .map(({ group, term, meaning }) =>
+        (group ? `\n${group}:\n` : "") + `${term}\t${meaning}\n`
+      );
+    assert(shown.includes(rows.join("")), script.name);
   }
 });
 
@@ -98,7 +95,7 @@ Deno.test("README's shell examples and those of --help run as written", async ()
     .map((text) => text.replace(/npx -y deno@\S+ task test\n/, ""));
   assert(examples.length >= 7);
   const ofHelp = SCRIPTS.flatMap(({ name, examples }) =>
-    examples.map(({ args }) => `scripts/${name}.ts ${args}`)
+    Object.values(examples).map((args) => `scripts/${name}.ts ${args}`)
   );
   for (const example of [...examples, ...ofHelp]) {
     await withExamples(async (port, env) => {

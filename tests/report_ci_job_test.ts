@@ -2,7 +2,16 @@ import {
   assertEquals,
   assertMatch,
   assertStringIncludes,
+  assertThrows,
 } from "jsr:@std/assert@1.0.19";
+import { UsageError } from "../lib/errors.ts";
+import {
+  branchPage,
+  JOB_PROPERTIES,
+  JOB_STATUSES,
+  readCiJob,
+  readVariables,
+} from "../scripts/report_ci_job.ts";
 import { CIRCLECI } from "./support/calls.ts";
 import {
   assertFailures,
@@ -11,7 +20,7 @@ import {
   withPort,
   type WrongCall,
 } from "./support/port.ts";
-import { run } from "./support/run.ts";
+import { ROOT, run } from "./support/run.ts";
 
 /** A made-up job of CircleCI. */
 const JOB = { env: { ...CIRCLECI, NO_COLOR: "1" } };
@@ -24,25 +33,15 @@ async function reported(port: TestPort, id = CIRCLECI.CIRCLE_WORKFLOW_JOB_ID) {
 Deno.test("report_ci_job reports the start and the end as one entity", async () => {
   await withPort({}, async (port) => {
     const start = await port.run("report_ci_job", "--status running", JOB);
-    assertEquals(
-      [start.code, start.stderr],
-      [0, 'Reported "running" of "build #42" to "ciJob"\n'],
-    );
+    const line = 'Reported "running" of "build #42" to "ciJob"\n';
+    assertEquals([start.code, start.stderr], [0, line]);
     const { startedAt } = (await reported(port)).properties;
     const end = await port.run("report_ci_job", "--status success", JOB);
     assertEquals(end.code, 0, end.stderr);
     const { title, properties } = await reported(port);
-    const { finishedAt, ...rest } = properties;
-    assertEquals([title, rest], ["build #42", {
-      triggeredBy: "octocat",
-      commitHash: CIRCLECI.CIRCLE_SHA1,
-      runLink: CIRCLECI.CIRCLE_BUILD_URL,
-      job: "build",
-      workflow: CIRCLECI.CIRCLE_WORKFLOW_ID,
-      jobBranch: "https://github.com/acme/shop/tree/main",
-      status: "success",
-      startedAt,
-    }]);
+    const { finishedAt, status } = properties;
+    assertEquals([title, status], ["build #42", "success"]);
+    assertEquals(properties.startedAt, startedAt);
     for (const time of [startedAt, finishedAt]) {
       assertMatch(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     }
@@ -52,7 +51,7 @@ Deno.test("report_ci_job reports the start and the end as one entity", async () 
 
 Deno.test("report_ci_job sends every status, and a subset of the properties", async () => {
   await withPort({}, async (port) => {
-    for (const status of ["running", "success", "failure", "canceled"]) {
+    for (const status of JOB_STATUSES) {
       const args = `--status ${status} --identifier ${status} ` +
         "--only status --only commitHash";
       const { code, stderr } = await port.run("report_ci_job", args, JOB);
@@ -78,10 +77,8 @@ Deno.test("report_ci_job updates a blueprint of another shape", async () => {
       { env: { ...JOB.env, CIRCLE_REPOSITORY_URL: url } },
     );
     assertEquals(code, 0, stderr);
-    assertStringIncludes(
-      stderr,
-      'warning: CIRCLE_TAG is not set: "version" is left out\n',
-    );
+    const warning = 'warning: CIRCLE_TAG is not set: "version" is left out\n';
+    assertStringIncludes(stderr, warning);
     assertEquals(await port.entity("service", "checkout"), {
       identifier: "checkout",
       properties: {
@@ -96,22 +93,11 @@ Deno.test("report_ci_job updates a blueprint of another shape", async () => {
 
 Deno.test("report_ci_job --dry-run prints the request and sends nothing", async () => {
   const args = "--status running --dry-run";
-  const { code, stdout } = await run("report_ci_job", args, JOB);
-  assertEquals(code, 0);
+  const { stdout } = await run("report_ci_job", args, JOB);
   const { method, url, body } = JSON.parse(stdout);
-  assertEquals([method, url, body.identifier], [
-    "POST",
-    "https://api.port.io/v1/blueprints/ciJob/entities?upsert=true&merge=true",
-    CIRCLECI.CIRCLE_WORKFLOW_JOB_ID,
-  ]);
-});
-
-Deno.test("report_ci_job outside CircleCI names the missing variables", async () => {
-  await assertWrongCalls("report_ci_job", [[
-    "--status running",
-    "CIRCLE_WORKFLOW_JOB_ID, CIRCLE_WORKFLOW_ID, CIRCLE_JOB, " +
-    "CIRCLE_BUILD_NUM, CIRCLE_BUILD_URL, CIRCLE_SHA1 not set",
-  ]]);
+  const path = "blueprints/ciJob/entities?upsert=true&merge=true";
+  assertEquals([method, url], ["POST", `https://api.port.io/v1/${path}`]);
+  assertEquals(body.identifier, CIRCLECI.CIRCLE_WORKFLOW_JOB_ID);
 });
 
 Deno.test("report_ci_job rejects wrong arguments with exit code 2, before any request", async () => {
@@ -138,18 +124,127 @@ Deno.test("report_ci_job rejects wrong arguments with exit code 2, before any re
 
 Deno.test("report_ci_job ends with the link of the run if it fails in CircleCI", async () => {
   await withPort({}, async (port) => {
-    const { code, stderr } = await port.run(
-      "report_ci_job",
-      "-s running -p colour=red",
-      JOB,
-    );
+    const args = "-s running -p colour=red";
+    const { code, stderr } = await port.run("report_ci_job", args, JOB);
     assertEquals(code, 5);
-    assertMatch(
-      stderr,
-      /^error: Cannot upsert .*"colour".* \(https:\/\/circleci\.com\/gh\/acme\/shop\/42\)\n$/,
-    );
+    assertMatch(stderr, /^error: .*"colour".* \(https:\/\/circleci.*\/42\)\n$/);
+    const related = "upsert_blueprint.ts); related entities also with --create";
     await assertFailures(port, "report_ci_job", [
-      ["-s running -r image=x", 5, "NAME:=JSON", JOB],
+      ["-s running -r image=x", 5, "for non-string values use NAME:=JSON", JOB],
+      ['-s running -r image:=["x"]', 4, related, JOB],
     ]);
   });
+});
+
+const NOW = new Date("2026-11-24T01:02:03.456Z");
+
+/** Reads the made-up job, with other variables on top. */
+function read(status: string, variables: Record<string, string> = {}) {
+  const all: Record<string, string> = { ...CIRCLECI, ...variables };
+  return readCiJob(status, NOW, (name) => all[name]);
+}
+
+Deno.test("readCiJob() describes the job by CircleCI's variables", () => {
+  const job = read("running", {
+    CIRCLE_PROJECT_USERNAME: "acme",
+    CIRCLE_PROJECT_REPONAME: "shop",
+    CIRCLE_TAG: "v1",
+    CIRCLE_PULL_REQUEST: "https://github.com/acme/shop/pull/7",
+  });
+  assertEquals(job, {
+    identifier: CIRCLECI.CIRCLE_WORKFLOW_JOB_ID,
+    title: "build #42",
+    properties: {
+      triggeredBy: "octocat",
+      commitHash: CIRCLECI.CIRCLE_SHA1,
+      runLink: CIRCLECI.CIRCLE_BUILD_URL,
+      job: "build",
+      workflow: CIRCLECI.CIRCLE_WORKFLOW_ID,
+      tag: "v1",
+      pullRequest: "https://github.com/acme/shop/pull/7",
+      project: "acme/shop",
+      jobBranch: "https://github.com/acme/shop/tree/main",
+      status: "running",
+      startedAt: "2026-11-24T01:02:03.456Z",
+    },
+  });
+});
+
+Deno.test("readCiJob() omits what CircleCI does not set", () => {
+  const absent = { CIRCLE_USERNAME: "", CIRCLE_REPOSITORY_URL: "" };
+  const { properties } = read("success", absent);
+  const set = ["commitHash", "finishedAt", "job", "runLink", "status"];
+  assertEquals(Object.keys(properties).sort(), [...set, "workflow"]);
+});
+
+Deno.test("readCiJob() has an identifier per run of the job and parallel node", () => {
+  const { identifier } = read("running");
+  assertEquals(read("success").identifier, identifier);
+  const nodes = ["0", "1"].map((CIRCLE_NODE_INDEX) =>
+    read("running", { CIRCLE_NODE_TOTAL: "2", CIRCLE_NODE_INDEX })
+  );
+  assertEquals(
+    nodes.map(({ identifier, title }) => [identifier, title]),
+    [0, 1].map((node) => [`${identifier}-${node}`, `build #42 (${node})`]),
+  );
+  const rerun = read("running", { CIRCLE_WORKFLOW_JOB_ID: "other" });
+  assertEquals(rerun.identifier, "other");
+});
+
+Deno.test("readCiJob() names the variables that are missing", () => {
+  const missing = { CIRCLE_SHA1: "", CIRCLE_JOB: "" };
+  const reason = "job: CIRCLE_JOB, CIRCLE_SHA1 not set or not readable";
+  assertThrows(() => read("running", missing), UsageError, reason);
+});
+
+Deno.test("JOB_PROPERTIES and JOB_STATUSES are those of the blueprint ciJob", async () => {
+  const file = new URL("scripts/blueprints/ci_job.json", ROOT);
+  const { schema } = JSON.parse(await Deno.readTextFile(file));
+  assertEquals(JOB_STATUSES, schema.properties.status.enum);
+  const names = Object.keys(schema.properties);
+  assertEquals([...JOB_PROPERTIES].sort(), names.sort());
+});
+
+Deno.test("readVariables() removes credentials from every URL", () => {
+  const urls: [url: string, without: string][] = [
+    ["https://github.com/a/b", "https://github.com/a/b"],
+    ["https://x:ha@sh@github.com/a", "https://github.com/a"],
+    ["https://hush@gitlab.com/a.git", "https://gitlab.com/a.git"],
+    ["https://u:ha/sh@github.com/a", "https://github.com/a"],
+    ["u:hush@github.com:a/b.git", "github.com:a/b.git"],
+    ["see http://u:p@a/x, ssh://git@b/y", "see http://a/x, ssh://b/y"],
+    ["git@github.com:a/b.git", "git@github.com:a/b.git"],
+    ["https://acme.test/a@b", "https://acme.test/a@b"],
+    ["https://acme.test:8443/a@b", "https://acme.test:8443/a@b"],
+  ];
+  for (const [url, without] of urls) {
+    assertEquals(readVariables({ a: "A" }, () => url), { a: without });
+  }
+});
+
+Deno.test("branchPage() finds the page at each VCS", () => {
+  const github = "https://github.com/a/b/tree";
+  const bitbucket = "https://bitbucket.org/a/b/branch";
+  const pages: [remote: string, branch: string, page?: string][] = [
+    ["https://github.com/a/b", "main", `${github}/main`],
+    ["git@github.com:a/b.git", "new/c#1", `${github}/new/c%231`],
+    ["git@ssh.github.com:a/b.git", "main", `${github}/main`],
+    ["https://user:hush@github.com/a/b.git", "main", `${github}/main`],
+    ["user:hush@github.com:a/b.git", "main", `${github}/main`],
+    ["ssh://git@own.test:22/a/b.git", "c", "https://own.test/a/b/tree/c"],
+    ["http://own.test:8080/a/b/", "c", "http://own.test:8080/a/b/tree/c"],
+    ["git@bitbucket.org:a/b.git", "fix/c", `${bitbucket}/fix/c`],
+    ["ssh://git@altssh.bitbucket.org:443/a/b.git", "c", `${bitbucket}/c`],
+    ["git@gitlab.com:a/b/c.git", "d", "https://gitlab.com/a/b/c/-/tree/d"],
+    ["https://gitlab.test/a/b", "к", "https://gitlab.test/a/b/-/tree/%D0%BA"],
+    // Bitbucket's server, no branch, and no web server at all.
+    ["https://bitbucket.acme.test/scm/a/b.git", "main"],
+    ["https://github.com/a/b", ""],
+    ["", "main"],
+    ["/srv/git/b.git", "main"],
+    ["file:///srv/git/b.git", "main"],
+  ];
+  for (const [remote, branch, page] of pages) {
+    assertEquals(branchPage(remote, branch), page, remote);
+  }
 });

@@ -120,7 +120,7 @@ Deno.test("an API URL with a password is refused and not shown", async () => {
   const API_URL = "https://user:made-up-password@api.port.io";
   for (const name of SCRIPTS) {
     const result = await runCall(name, { API_URL });
-    assertError(result, 2, "must not hold credentials");
+    assertError(result, 2, "must not contain credentials");
     assertNone(result, "made-up-password");
   }
 });
@@ -163,11 +163,19 @@ const NEEDS: Need[] = [
   ...all({ "PORT_*": "--allow-env=PORT_*" }),
   ["upsert_entity", SET_ENV, ENV_FILE],
   ["get_entity", SET_ENV, ENV_FILE],
-  ["upsert_entity", "-f a.json", { read: '--allow-read="a.json"' }],
-  ["upsert_blueprint", "b.json", { read: '--allow-read="b.json"' }],
-  ["search_entities", "--query=@q.json", { read: '--allow-read="q.json"' }],
-  [BULK, "a.json", { read: '--allow-read="a.json"' }],
-  [BULK, "a.json --failed-file=failed", { write: '--allow-write="."' }],
+  ["upsert_entity", "-f a.json", {
+    read: '"a.json", run again with the --allow-read',
+  }],
+  ["upsert_blueprint", "b.json", {
+    read: '"b.json", run again with the --allow-read',
+  }],
+  ["search_entities", "--query=@q.json", {
+    read: '"q.json", run again with the --allow-read',
+  }],
+  [BULK, "a.json", { read: '"a.json", run again with the --allow-read' }],
+  [BULK, "a.json --failed-file=failed", {
+    write: "run again with the --allow-write",
+  }],
   [BULK, "a.json --shard=auto", {
     CIRCLE_NODE_INDEX: "CIRCLE_NODE_INDEX",
     CIRCLE_NODE_TOTAL: "CIRCLE_NODE_TOTAL",
@@ -252,7 +260,10 @@ Deno.test("without the permission to a host, one line names it", async () => {
       const permissions = without(await permissionsOf(name, port.url), "net");
       const result = await runCall(name, port.env, "", permissions);
       assertEquals(result.code, 2, result.stderr);
-      assert(result.stderr.includes(`--allow-net=${host}`), result.stderr);
+      assert(
+        result.stderr.includes(`net access to "${host}", run again`),
+        result.stderr,
+      );
     }
   });
 });

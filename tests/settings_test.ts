@@ -1,238 +1,248 @@
 import {
   assertEquals,
   assertRejects,
+  assertStringIncludes,
   assertThrows,
 } from "jsr:@std/assert@1.0.19";
-import { AccessError, UsageError } from "../lib/errors.ts";
+import { ScriptError, UsageError } from "../lib/errors.ts";
 import {
   environmentVariable,
-  parseApiUrl,
+  parseCount,
   parseDuration,
   readSettings,
   requireCredentials,
+  type SettingsFlags,
 } from "../lib/settings.ts";
 
-/** Reads from a record instead of the environment. */
-function variables(values: Record<string, string> = {}) {
-  return (name: string) => values[name];
+type Variables = Record<string, string>;
+
+/** What the settings of a run come from. */
+interface Sources {
+  flags?: SettingsFlags;
+  environment?: Variables;
+  /** The lines of `.env`. */
+  file?: string;
+  warnings?: string[];
 }
 
-/** A `.env` file that lasts as long as the test. */
-async function withEnvFile(
-  text: string,
-  test: (path: string) => Promise<void>,
+/** Reads settings from nothing but the given sources. */
+async function read(
+  { flags = {}, environment = {}, file = "", warnings = [] }: Sources,
 ) {
-  const path = await Deno.makeTempFile({ suffix: ".env" });
+  const envFile = await Deno.makeTempFile();
   try {
-    await Deno.writeTextFile(path, text);
-    await test(path);
+    await Deno.writeTextFile(envFile, file);
+    return await readSettings(
+      { envFile, ...flags },
+      (name) => environment[name],
+      undefined,
+      (line) => warnings.push(line.replace(envFile, ".env")),
+    );
   } finally {
-    await Deno.remove(path);
+    await Deno.remove(envFile);
   }
 }
 
+/** The message of an error about sources that cannot be used. */
+async function refusal(sources: Sources): Promise<string> {
+  return (await assertRejects(() => read(sources), UsageError)).message;
+}
+
 Deno.test("readSettings() has a default for all but the credentials", async () => {
-  assertEquals(await readSettings({}, variables()), {
+  assertEquals(await read({}), {
     apiUrl: "https://api.port.io",
     clientId: undefined,
     clientSecret: undefined,
     timeout: 120_000,
     retries: 4,
   });
+  const limits = { timeout: "10m", retries: "10" };
+  const noFile = { envFile: "/dev/null" };
+  const bulk = await readSettings(noFile, () => undefined, limits);
+  assertEquals([bulk.timeout, bulk.retries], [600_000, 10]);
 });
 
-Deno.test("readSettings() takes flag before environment before file", async () => {
-  const file =
-    "PORT_CLIENT_ID=file-id\nexport PORT_CLIENT_SECRET='file secret' # no\n" +
-    "PORT_TIMEOUT=10s\nPORT_RETRIES=1\nPORT_REGION=us\n";
-  await withEnvFile(file, async (envFile) => {
-    const environment = variables({
-      PORT_CLIENT_ID: "env-id",
-      PORT_RETRIES: "2",
-    });
-    assertEquals(await readSettings({ envFile, timeout: "3s" }, environment), {
-      apiUrl: "https://api.us.port.io",
-      clientId: "env-id",
-      clientSecret: "file secret",
-      timeout: 3000,
-      retries: 2,
-    });
+Deno.test("readSettings() takes flag before environment before .env", async () => {
+  const file = `PORT_CLIENT_ID=file-id
+    export PORT_CLIENT_SECRET='file secret' # a comment
+    PORT_TIMEOUT=10s
+    PORT_RETRIES=1
+    PORT_REGION=us`;
+  const environment = {
+    PORT_CLIENT_ID: "env-id",
+    PORT_RETRIES: "2",
+    PORT_TIMEOUT: "20s",
+  };
+  assertEquals(await read({ flags: { timeout: "3s" }, environment, file }), {
+    apiUrl: "https://api.us.port.io",
+    clientId: "env-id",
+    clientSecret: "file secret",
+    timeout: 3_000,
+    retries: 2,
   });
 });
 
-Deno.test("readSettings() passes over empty variables and the spaces around a value", async () => {
-  await withEnvFile("PORT_CLIENT_ID=file-id", async (envFile) => {
-    const environment = variables({
-      PORT_CLIENT_ID: "",
-      PORT_CLIENT_SECRET: " hush\n",
-      API_URL: " ",
-    });
-    const settings = await readSettings({ envFile }, environment);
-    assertEquals(settings.clientId, "file-id");
-    assertEquals(settings.clientSecret, "hush");
-    assertEquals(settings.apiUrl, "https://api.port.io");
-  });
+Deno.test("readSettings() ignores empty variables and spaces around a value", async () => {
+  const environment = {
+    PORT_CLIENT_ID: "",
+    PORT_CLIENT_SECRET: " hush\n",
+    PORT_API_URL: " ",
+    API_URL: "",
+  };
+  const file = "PORT_CLIENT_ID=file-id";
+  const { clientId, clientSecret, apiUrl } = await read({ environment, file });
+  assertEquals([clientId, clientSecret], ["file-id", "hush"]);
+  assertEquals(apiUrl, "https://api.port.io");
 });
+
+/** All that can set the API URL, the first that counts first. */
+const URL_SOURCES: [source: Sources, apiUrl: string][] = [
+  [{ flags: { apiUrl: "https://flag.test" } }, "https://flag.test"],
+  [{ flags: { region: "us" } }, "https://api.us.port.io"],
+  [{ environment: { PORT_API_URL: "https://env.test" } }, "https://env.test"],
+  [{ environment: { PORT_REGION: "eu" } }, "https://api.port.io"],
+  [{ file: "PORT_API_URL=https://file.test" }, "https://file.test"],
+  [{ file: "PORT_REGION=us" }, "https://api.us.port.io"],
+  [
+    { environment: { API_URL: "https://api.getport.io/v1" } },
+    "https://api.getport.io",
+  ],
+  [{}, "https://api.port.io"],
+];
 
 Deno.test("readSettings() finds the API URL by precedence", async () => {
-  const both = {
-    PORT_API_URL: "https://a.test/v1",
-    API_URL: "https://b.test",
-    PORT_REGION: "us",
-  };
-  const apiUrl = async (flags: object, values: Record<string, string>) =>
-    (await readSettings(flags, variables(values))).apiUrl;
-  assertEquals(
-    await apiUrl({ apiUrl: "https://c.test/" }, both),
-    "https://c.test",
-  );
-  assertEquals(await apiUrl({ region: "us" }, both), "https://api.us.port.io");
-  assertEquals(await apiUrl({}, both), "https://a.test");
-  assertEquals(
-    await apiUrl({}, { API_URL: "https://b.test", PORT_REGION: "us" }),
-    "https://b.test",
-  );
-  assertEquals(
-    await apiUrl({}, { PORT_REGION: "us" }),
-    "https://api.us.port.io",
-  );
-  assertEquals(await apiUrl({ region: "eu" }, {}), "https://api.port.io");
-});
-
-Deno.test("readSettings() takes any API URL of the environment before one of the file", async () => {
-  const file = "PORT_API_URL=https://file.test\nPORT_REGION=us\n";
-  await withEnvFile(file, async (envFile) => {
-    const apiUrl = async (values: Record<string, string>) =>
-      (await readSettings({ envFile }, variables(values))).apiUrl;
-    assertEquals(
-      await apiUrl({ API_URL: "https://env.test" }),
-      "https://env.test",
-    );
-    assertEquals(await apiUrl({ PORT_REGION: "eu" }), "https://api.port.io");
-    assertEquals(await apiUrl({}), "https://file.test");
-  });
-});
-
-Deno.test("readSettings() refuses values that it cannot use, naming their source", async () => {
-  const bad: [object, Record<string, string>, string][] = [
-    [{ region: "mars" }, {}, 'Cannot use --region "mars": it must be eu or us'],
-    [{ region: "constructor" }, {}, 'Cannot use --region "constructor"'],
-    [{}, { PORT_REGION: "mars" }, 'Cannot use PORT_REGION "mars"'],
-    [{ region: "us", apiUrl: "https://a.test" }, {}, "--api-url and --region"],
-    [{ apiUrl: "port" }, {}, "Cannot use --api-url as Port's API URL"],
-    [{}, { API_URL: "port" }, "Cannot use API_URL as Port's API URL"],
-    [{ timeout: "30" }, {}, 'Cannot use --timeout "30"'],
-    [{}, { PORT_TIMEOUT: "soon" }, 'Cannot use PORT_TIMEOUT "soon"'],
-    [{ retries: "-1" }, {}, 'Cannot use --retries "-1"'],
-    [{}, { PORT_RETRIES: "many" }, 'Cannot use PORT_RETRIES "many"'],
-    [
-      { envFile: "no/such.env" },
-      {},
-      'Cannot read --env-file "no/such.env": there is no such file',
-    ],
-    [{ envFile: "." }, {}, 'Cannot read --env-file ".": it is a folder'],
-  ];
-  for (const [flags, values, message] of bad) {
-    await assertRejects(
-      () => readSettings(flags, variables(values)),
-      UsageError,
-      message,
-    );
+  for (const [index, [, expected]] of URL_SOURCES.entries()) {
+    const rest = URL_SOURCES.slice(index).map(([source]) => source);
+    const { apiUrl } = await read({
+      flags: Object.assign({}, ...rest.map(({ flags }) => flags)),
+      environment: Object.assign({}, ...rest.map((one) => one.environment)),
+      file: rest.map(({ file }) => file).join("\n"),
+    });
+    assertEquals(apiUrl, expected, `source ${index} and those after it`);
   }
 });
 
-Deno.test("requireCredentials() names what is missing", async () => {
-  const settings = await readSettings({}, variables());
-  const missing = (given: object) =>
-    assertThrows(
-      () => requireCredentials({ ...settings, ...given }),
-      AccessError,
-    ).message;
-  assertEquals(
-    missing({}).includes(": PORT_CLIENT_ID and PORT_CLIENT_SECRET not set"),
-    true,
-  );
-  assertEquals(
-    missing({ clientId: "id" }).includes(": PORT_CLIENT_SECRET not set"),
-    true,
-  );
-  assertEquals(
-    missing({ clientSecret: "hush" }).includes(": PORT_CLIENT_ID not set"),
-    true,
-  );
-  assertEquals(
-    requireCredentials({ ...settings, clientId: "id", clientSecret: "hush" }),
-    { clientId: "id", clientSecret: "hush" },
-  );
+Deno.test("readSettings() accepts only Port's hosts and loopback from API_URL", async () => {
+  const hosts = ["port.io", "us.port.io", "getport.io", "us.getport.io"];
+  const good = [
+    ...hosts.map((host) => `https://api.${host}`),
+    "http://127.0.0.1:8787",
+    "http://localhost:1",
+    "https://[::1]:2",
+  ];
+  for (const API_URL of good) {
+    assertEquals((await read({ environment: { API_URL } })).apiUrl, API_URL);
+  }
+  const bad = [
+    "https://hush.test",
+    "http://hush:3000",
+    "https://api.port.io.hush.test",
+    "https://hush.test/api.port.io",
+    "https://api.port.io@hush.test",
+    "https://api-port.io/hush",
+    "https://hush-api.port.io",
+    "postgres://hush",
+    "hush:80",
+    "/hush",
+  ];
+  for (const API_URL of bad) {
+    assertEquals(
+      await refusal({ environment: { API_URL } }),
+      "Cannot use API_URL for Port's API URL: its host is not Port's; unset it, " +
+        "or use PORT_API_URL if it really is",
+    );
+  }
+  const environment = { API_URL: "https://hush.test", PORT_REGION: "us" };
+  const { apiUrl } = await read({ environment });
+  assertEquals(apiUrl, "https://api.us.port.io");
 });
 
-Deno.test("parseApiUrl() takes any of Port's hosts with or without / and /v1", () => {
-  for (
-    const host of [
-      "api.port.io",
-      "api.us.port.io",
-      "api.getport.io",
-      "api.us.getport.io",
-    ]
-  ) {
-    for (const end of ["", "/", "/v1", "/v1/"]) {
-      assertEquals(
-        parseApiUrl(`https://${host}${end}`, "API_URL"),
-        `https://${host}`,
-      );
+Deno.test("readSettings() never takes API_URL from .env, and warns if it is Port's", async () => {
+  const files: [file: string, warning?: string][] = [
+    ["API_URL=https://hush.test"],
+    ["API_URL=https://myapi.port.io"],
+    [
+      "export API_URL='https://api.us.getport.io/v1'",
+      "API_URL in .env is ignored: call it PORT_API_URL",
+    ],
+  ];
+  for (const [file, ...expected] of files) {
+    const warnings: string[] = [];
+    const { apiUrl } = await read({ file, warnings });
+    assertEquals(apiUrl, "https://api.port.io");
+    assertEquals(warnings, expected);
+  }
+});
+
+Deno.test("readSettings() removes / and /v1 from the end of the API URL", async () => {
+  const urls = ["https://api.port.io", "https://proxy.test:8443/port"];
+  for (const url of [...urls, "http://127.9.9.9", "http://[::1]:2"]) {
+    for (const end of ["", "/", "/v1", "/v1/", "//"]) {
+      const flags = { apiUrl: url + end };
+      assertEquals((await read({ flags })).apiUrl, url);
     }
   }
-  assertEquals(
-    parseApiUrl("https://proxy.test:8443/port/v1/", "API_URL"),
-    "https://proxy.test:8443/port",
-  );
 });
 
-Deno.test("parseApiUrl() takes plain HTTP on loopback only", () => {
-  for (
-    const url of [
-      "http://127.0.0.1:8787",
-      "http://localhost:1",
-      "http://[::1]:2",
-      "http://127.9.9.9",
-    ]
-  ) {
-    assertEquals(parseApiUrl(url, "API_URL"), url);
-  }
-  for (
-    const url of [
-      "http://api.port.io",
-      "http://127.0.0.1.evil.test",
-      "http://localhost.evil.test",
-    ]
-  ) {
-    assertThrows(
-      () => parseApiUrl(url, "API_URL"),
-      UsageError,
-      "would send the secret in the clear",
-    );
-  }
-});
-
-Deno.test("parseApiUrl() refuses what is more than an address, and does not repeat it", () => {
-  const bad: [string, string][] = [
-    ["https://user:hush@api.port.io", "must not hold credentials"],
-    ["https://hush@api.port.io", "must not hold credentials"],
-    ["https://api.port.io/?x=hush", "a query or a fragment"],
-    ["https://api.port.io/#hush", "a query or a fragment"],
-    ["https://api.port.io/?", "a query or a fragment"],
-    ["ftp://hush.test", "must begin with https://"],
-    ["hush", "write it like https://api.port.io"],
-    ["", "write it like https://api.port.io"],
+Deno.test("readSettings() rejects a wrong API URL, and does not repeat it", async () => {
+  const https = "it must begin with https://, or the secret could be read";
+  const more = "it must not contain credentials, a query or a fragment";
+  const form = "write it like https://api.port.io";
+  const bad: [url: string, reason: string][] = [
+    ["http://hush.test", https],
+    ["http://127.0.0.1.hush.test", https],
+    ["http://localhost.hush.test", https],
+    ["ftp://hush.test", https],
+    ["https://user:hush@api.port.io", more],
+    ["https://hush@api.port.io", more],
+    ["https://api.port.io/?x=hush", more],
+    ["https://api.port.io/#hush", more],
+    ["https://api.port.io/?", more],
+    ["hush", form],
+    ["https://", form],
   ];
-  for (const [url, message] of bad) {
-    const error = assertThrows(
-      () => parseApiUrl(url, "API_URL"),
-      UsageError,
-      message,
-    );
-    assertEquals(error.message.includes("hush"), false);
+  for (const [url, reason] of bad) {
+    const message = `for Port's API URL: ${reason}`;
+    const flag = await refusal({ flags: { apiUrl: url } });
+    assertEquals(flag, `Cannot use --api-url ${message}`);
+    const file = await refusal({ environment: { PORT_API_URL: url } });
+    assertEquals(file, `Cannot use PORT_API_URL ${message}`);
   }
+});
+
+Deno.test("readSettings() names the source of a value that it cannot use", async () => {
+  const url = "use PORT_REGION for Port's API URL:";
+  const flag = "use --region for Port's API URL:";
+  const bad: [sources: Sources, message: string][] = [
+    [{ flags: { region: "mars" } }, `${flag} "mars" must be eu or us`],
+    [{ flags: { region: "toString" } }, `${flag} "toString" must be`],
+    [{ environment: { PORT_REGION: "EU" } }, `${url} "EU" must be eu or us`],
+    [{ file: "PORT_REGION=mars" }, `${url} "mars" must be eu or us`],
+    [{ flags: { timeout: "30" } }, 'use --timeout "30": write it like'],
+    [{ environment: { PORT_TIMEOUT: "x" } }, 'use PORT_TIMEOUT "x": write it'],
+    [{ flags: { retries: "-1" } }, 'use --retries "-1": write a whole number'],
+    [{ environment: { PORT_RETRIES: "x" } }, 'use PORT_RETRIES "x": write a'],
+    [{ flags: { envFile: "no/such" } }, 'read "no/such": No such file or'],
+  ];
+  for (const [sources, message] of bad) {
+    assertStringIncludes(await refusal(sources), `Cannot ${message}`);
+  }
+});
+
+Deno.test("requireCredentials() names what is missing, with exit code 3", async () => {
+  const settings = await read({});
+  const both = { clientId: "id", clientSecret: "hush" };
+  const cases: [given: object, missing: string][] = [
+    [{}, "PORT_CLIENT_ID"],
+    [{ ...both, clientId: "" }, "PORT_CLIENT_ID"],
+    [{ ...both, clientSecret: "" }, "PORT_CLIENT_SECRET"],
+  ];
+  for (const [given, missing] of cases) {
+    const require = () => requireCredentials({ ...settings, ...given });
+    const reason = `: ${missing} is not set or not readable: `;
+    assertEquals(assertThrows(require, ScriptError, reason).exitCode, 3);
+  }
+  requireCredentials({ ...settings, ...both });
 });
 
 Deno.test("parseDuration() reads hours, minutes, seconds and milliseconds", () => {
@@ -241,25 +251,20 @@ Deno.test("parseDuration() reads hours, minutes, seconds and milliseconds", () =
     durations.map((text) => parseDuration(text, "--timeout")),
     [500, 90_000, 120_000, 5_400_000, 3_661_001, 86_400_000],
   );
-  for (
-    const bad of [
-      "",
-      "0s",
-      "2",
-      "m2",
-      "2m1h",
-      "-1s",
-      "1.5s",
-      "25h",
-      "9".repeat(400) + "h",
-      " 2m",
-    ]
-  ) {
-    assertThrows(
-      () => parseDuration(bad, "--timeout"),
-      UsageError,
-      "Cannot use --timeout",
-    );
+  const bad = ["", "0s", "2", "m2", "2m1h", "-1s", "1.5s", "25h", " 2m", "1H"];
+  for (const text of [...bad, "9".repeat(400) + "h"]) {
+    const reason = `Cannot use --wait "${text}": write it like`;
+    assertThrows(() => parseDuration(text, "--wait"), UsageError, reason);
+  }
+});
+
+Deno.test("parseCount() reads whole numbers from a least one on", () => {
+  const counts = ["0", "007", "999999999"];
+  assertEquals(counts.map((text) => parseCount(text, "")), [0, 7, 999_999_999]);
+  assertEquals(parseCount("1", "--limit", 1), 1);
+  for (const text of ["0", "-1", "1.5", "1e3", "", " 1", "all", "9999999999"]) {
+    const reason = `Cannot use --limit "${text}": write a whole number from 1`;
+    assertThrows(() => parseCount(text, "--limit", 1), UsageError, reason);
   }
 });
 
@@ -271,7 +276,7 @@ Deno.test("environmentVariable() reads what is set", () => {
 });
 
 Deno.test({
-  name: "environmentVariable() takes what it may not read for not set",
+  name: "environmentVariable() returns undefined without the permission",
   permissions: { env: false },
   fn: () => assertEquals(environmentVariable("PATH"), undefined),
 });

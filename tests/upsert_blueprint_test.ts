@@ -113,8 +113,8 @@ Deno.test("upsert_blueprint sends nothing when nothing would change", async () =
     const files = "blueprints/ci_job.json blueprints/image.json";
     assertDone(
       await port.run("upsert_blueprint", files),
-      'Blueprint "image" is as it should be',
-      'Blueprint "ciJob" is as it should be',
+      'Blueprint "image" is up to date',
+      'Blueprint "ciJob" is up to date',
     );
     const sent = port.log.filter((line) => !line.startsWith("GET"));
     assertEquals(sent.length, 1, "the log-in");
@@ -155,8 +155,8 @@ Deno.test("upsert_blueprint answers a wrong call with one line, exit code 2 and 
   const image = "blueprints/image.json";
   await assertWrongCalls("upsert_blueprint", [
     ["", "Missing FILE"],
-    ["no/such.json", 'Cannot read the file "no/such.json"'],
-    ["demo.ts", 'Cannot read file "demo.ts": line 1, column 1'],
+    ["no/such.json", 'Cannot read "no/such.json"'],
+    ["demo.ts", 'Cannot read "demo.ts": Unexpected token'],
     [`${image} ${image}`, 'Cannot use blueprint "image": it is given twice'],
     [`${image} --replace=1`, "--replace takes no value"],
   ]);

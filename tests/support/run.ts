@@ -89,7 +89,10 @@ export async function start(
 ): Promise<Deno.ChildProcess> {
   const script = new URL(`scripts/${name}.ts`, ROOT).pathname;
   const permissions = options.permissions ??
-    await permissionsOf(name, options.env?.API_URL);
+    await permissionsOf(
+      name,
+      options.env?.API_URL ?? options.env?.PORT_API_URL,
+    );
   return await spawn(
     Deno.execPath(),
     ["run", ...permissions, script, ...words(args)],

@@ -1,5 +1,5 @@
 /**
- * Input as a stream, piece by piece: memory does not grow with it.
+ * Reads input as a stream, so that memory use does not grow with it.
  *
  * @module
  */
@@ -8,23 +8,23 @@
 export interface Piece {
   /** The number of the line that it begins on, from 1. */
   line: number;
-  /** The piece. */
+  /** Its text. */
   text: string;
 }
 
-/** How long input may be silent after a signal, in milliseconds. */
-const SILENCE = 1_000;
+/** How long input may pause after a signal, in milliseconds. */
+const LONGEST_PAUSE = 1_000;
 
 /**
- * Passes a stream on. After a signal, it ends where nothing more comes: nobody
- * may be there any more to write or to end it.
+ * Forwards a stream. After a signal it ends at the first pause, since the
+ * program that writes to it may have ended without closing it.
  *
  * @param stream The stream.
  * @param signal The signal.
- * @param onRead Told of how many bytes are passed on.
+ * @param onRead Called with the number of bytes of each chunk.
  * @returns The same bytes.
  */
-export function endWhenSilent(
+export function endAtPause(
   stream: ReadableStream<Uint8Array>,
   signal: AbortSignal,
   onRead: (bytes: number) => void,
@@ -32,11 +32,11 @@ export function endWhenSilent(
   const reader = stream.getReader();
   return new ReadableStream({
     async pull(controller) {
-      const silence = Promise.withResolvers<void>();
-      const wait = () => setTimeout(silence.resolve, SILENCE);
+      const pause = Promise.withResolvers<void>();
+      const wait = () => setTimeout(pause.resolve, LONGEST_PAUSE);
       if (signal.aborted) wait();
       else signal.addEventListener("abort", wait);
-      const next = await Promise.race([reader.read(), silence.promise]);
+      const next = await Promise.race([reader.read(), pause.promise]);
       signal.removeEventListener("abort", wait);
       if (!next?.value) return controller.close();
       onRead(next.value.length);
@@ -46,23 +46,11 @@ export function endWhenSilent(
 }
 
 /**
- * Splits a stream into lines.
+ * Splits a stream into its JSON values: one per line (NDJSON), or the elements
+ * of an array, depending on the first character.
  *
  * @param stream UTF-8 text.
- * @returns Each line, without its line break.
- */
-export async function* readLines(
-  stream: ReadableStream<Uint8Array>,
-): AsyncGenerator<Piece> {
-  yield* splitLines(decode(stream));
-}
-
-/**
- * Splits a stream into its JSON values: one a line (NDJSON), or the elements of
- * an array. The first character tells them apart.
- *
- * @param stream UTF-8 text.
- * @returns The text of each value; what is no JSON is passed on as it is.
+ * @returns The text of each value, unchanged even if it is not JSON.
  */
 export async function* readJsonValues(
   stream: ReadableStream<Uint8Array>,
@@ -83,7 +71,7 @@ export async function* readJsonValues(
   }
 }
 
-/** An iterator that a loop may leave and another go on with. */
+/** Returns chunks that a second loop can continue to read. */
 function decode(stream: ReadableStream<Uint8Array>): AsyncIterable<string> {
   const text = stream.pipeThrough(
     new TextDecoderStream() as TransformStream<Uint8Array, string>,
@@ -114,7 +102,7 @@ async function* splitLines(
   if (rest !== "") yield { line: ++line, text: rest.replace(/\r$/, "") };
 }
 
-/** Cuts at the commas between elements; what is within them is not looked at. */
+/** Splits at the commas between elements, without parsing them. */
 async function* splitArray(
   chunks: AsyncIterable<string>,
 ): AsyncGenerator<Piece> {
@@ -157,6 +145,6 @@ async function* splitArray(
   }
   const rest = cut("");
   if (rest.text !== "") yield rest;
-  // Cut short between two of them; what is empty is no JSON.
+  // Truncated between two elements. An empty piece is invalid JSON.
   if (depth === 1) yield { line, text: "" };
 }

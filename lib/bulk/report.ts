@@ -1,0 +1,154 @@
+/**
+ * Counts every entity, saved or failed.
+ *
+ * @module
+ */
+import { toLine } from "../errors.ts";
+import type { BulkItem } from "./batches.ts";
+
+/** An input that was not saved. */
+export interface Failure {
+  /** Where it is, for example `orders.ndjson:12`. */
+  place: string;
+  /** Its blueprint; `undefined` if it is not an entity. */
+  blueprint?: string;
+  /** Its identifier, or a description without one. */
+  name: string;
+  /** The input, ready to be run again. */
+  input: string;
+  /** Why it failed. */
+  reason: string;
+}
+
+/** Results for the entities of a blueprint. */
+export interface Counts {
+  /** How many were created. */
+  created: number;
+  /** How many were updated. */
+  updated: number;
+  /** How many failed. */
+  failed: number;
+}
+
+/** Where failures go, for example a file. */
+export interface Sink {
+  /** Writes a failure. */
+  fail(failure: Failure): void;
+  /** Writes the counts of each blueprint and closes. */
+  close(counts: ReadonlyMap<string, Counts>): void;
+}
+
+/**
+ * Returns what failed and why, on one line.
+ *
+ * @param failure The failure.
+ * @returns The line.
+ */
+export function lineOf({ place, blueprint, name, reason }: Failure): string {
+  const who = blueprint === undefined ? "" : `${blueprint}/${name}: `;
+  return `${place}: ${who}${toLine(reason)}`;
+}
+
+/** The name in the counts for input that is not an entity. */
+const NO_BLUEPRINT = "(not an entity)";
+
+/** Counts the entities, and passes the failures on. */
+export class Report {
+  readonly #sinks: Sink[];
+  readonly #counts = new Map<string, Counts>();
+  readonly #start = Date.now();
+  /** The counts of all blueprints together. */
+  readonly all: Counts = { created: 0, updated: 0, failed: 0 };
+  /** The first failure, for the error at the end. */
+  first: Failure | undefined;
+
+  /**
+   * Creates a report.
+   *
+   * @param sinks Where failures go.
+   */
+  constructor(sinks: Sink[]) {
+    this.#sinks = sinks;
+  }
+
+  /**
+   * Counts an entity that was saved.
+   *
+   * @param item The entity.
+   * @param created Whether it is new.
+   */
+  done({ blueprint }: BulkItem, created: boolean): void {
+    this.#count(blueprint, created ? "created" : "updated");
+  }
+
+  /**
+   * Counts a failure.
+   *
+   * @param failure The failure.
+   */
+  fail(failure: Failure): void {
+    this.first ??= failure;
+    this.#count(failure.blueprint ?? NO_BLUEPRINT, "failed");
+    for (const sink of this.#sinks) sink.fail(failure);
+  }
+
+  #count(blueprint: string, what: keyof Counts): void {
+    const counts = this.#counts.get(blueprint) ??
+      { created: 0, updated: 0, failed: 0 };
+    this.#counts.set(blueprint, counts);
+    counts[what]++;
+    this.all[what]++;
+  }
+
+  /** Closes the sinks. */
+  close(): void {
+    for (const sink of this.#sinks) sink.close(this.#counts);
+  }
+
+  /** How many entities were read. */
+  get total(): number {
+    const { created, updated, failed } = this.all;
+    return created + updated + failed;
+  }
+
+  /**
+   * Returns the progress of the run.
+   *
+   * @param share The share of the input that was read; `NaN` if unknown.
+   * @returns One line, with the time left if that is known.
+   */
+  progress(share: number): string {
+    const seconds = Math.max(1, Date.now() - this.#start) / 1000;
+    const left = seconds / share - seconds;
+    return `${this.total} done, ${this.all.failed} failed, ` +
+      `${Math.round(this.total / seconds)} per second` +
+      (Number.isFinite(left) ? `, about ${Math.ceil(left)} s left` : "");
+  }
+
+  /**
+   * Returns the result of the run.
+   *
+   * @returns The counts in all and by blueprint.
+   */
+  summary(): Counts & { blueprints: Record<string, Counts> } {
+    return { ...this.all, blueprints: Object.fromEntries(this.#counts) };
+  }
+
+  /**
+   * Returns the result as a table for people.
+   *
+   * @returns Its lines; none if nothing was read.
+   */
+  table(): string[] {
+    if (this.total === 0) return [];
+    const rows = [
+      ["blueprint", ...Object.keys(this.all)],
+      ...[...this.#counts].map(([name, of]) => [name, ...Object.values(of)]),
+    ];
+    const width = Math.max(...rows.map(([name = ""]) => String(name).length));
+    return rows.map(([name = "", ...columns]) =>
+      String(name).padEnd(width) +
+      columns.map((column) => String(column).padStart(10)).join("")
+    );
+  }
+}

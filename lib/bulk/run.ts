@@ -1,0 +1,283 @@
+/**
+ * Upserts many entities: in batches, several requests at once, within the rate
+ * limit. It reports the result of each entity.
+ *
+ * @module
+ */
+import {
+  isRetryable,
+  type JsonObject,
+  PortError,
+  type PortErrorKind,
+  retryDelay,
+  sleep,
+} from "../port.ts";
+import { type BulkItem, isNamed, keyOf, makeBatches } from "./batches.ts";
+import type { Pacer } from "./pace.ts";
+
+/** The result of one request. */
+export interface BulkAnswer {
+  /** Saved entities, by their index in the request. */
+  entities: { index: number; created: boolean }[];
+  /** Entities that were not saved. */
+  errors: { index: number; statusCode: number; message: string }[];
+}
+
+/** How to upsert the entities. */
+export interface BulkOptions {
+  /** Sends one request: entities of one blueprint. */
+  send: (
+    blueprint: string,
+    entities: JsonObject[],
+    signal: AbortSignal,
+  ) => Promise<BulkAnswer>;
+  /** The most requests at once. */
+  concurrency: number;
+  /** Further attempts at an entity that Port failed to save. */
+  retries: number;
+  /** Whether nothing is saved, so that any entity may be sent twice. */
+  validateOnly: boolean;
+  /** Delays requests. */
+  pacer: Pacer;
+  /** Returns a reason to stop, if there is one; called before each request. */
+  whyStop?: () => string | undefined;
+  /** Once it is aborted, nothing more is sent. */
+  signal: AbortSignal;
+  /**
+   * How long requests in progress may take after that, in milliseconds.
+   *
+   * @default {10000}
+   */
+  grace?: number;
+  /** Called with each entity that was saved. */
+  onDone: (item: BulkItem, created: boolean) => void;
+  /** Called with each entity that was not saved, and why. */
+  onFailed: (item: BulkItem, reason: string) => void;
+  /** Returns the message of an error. */
+  explain: (error: unknown) => string;
+}
+
+/** The run gives up after this many failed requests in a row. */
+const MAX_CONSECUTIVE_FAILURES = 10;
+
+/**
+ * Upserts entities. Those with the same blueprint and identifier keep their
+ * order. Those that Port rejects because a related entity does not exist are
+ * retried after the rest.
+ *
+ * @param items The entities; they are read only as fast as they are sent.
+ * @param options How to upsert them. Each item ends in `onDone` or `onFailed`.
+ * @throws {PortError} If the run gives up, once each item has ended.
+ */
+export async function bulkUpsert(
+  items: AsyncIterable<BulkItem>,
+  options: BulkOptions,
+): Promise<void> {
+  const grace = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const interrupt = () => {
+    timer = setTimeout(() => grace.abort(), options.grace ?? 10_000);
+  };
+  options.signal.addEventListener("abort", interrupt);
+  try {
+    const run = new BulkRun(options, grace.signal);
+    await run.pass(items);
+    for (let before = Infinity; run.deferred.length > 0;) {
+      const isLast = run.deferred.length >= before;
+      before = run.deferred.length;
+      await run.retryDeferred(isLast);
+    }
+    if (run.fatal) throw run.fatal;
+  } finally {
+    clearTimeout(timer);
+    options.signal.removeEventListener("abort", interrupt);
+  }
+}
+
+/** Limits how many tasks run at once; the others wait in order. */
+class Semaphore {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  async use(task: () => Promise<void>): Promise<void> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      await task();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
+}
+
+class BulkRun {
+  readonly #options: BulkOptions;
+  readonly #semaphore: Semaphore;
+  readonly #running = new Set<Promise<void>>();
+  /** The last request in progress for each blueprint and identifier. */
+  readonly #lastOf = new Map<string, Promise<void>>();
+  /** Entities with these keys must wait for a deferred one. */
+  #deferredKeys = new Set<string>();
+  #isLastPass = false;
+  #failures = 0;
+  /** Aborted when the grace period after a signal is over. */
+  readonly #graceOver: AbortSignal;
+  /** Rejected because a related entity does not exist. */
+  deferred: BulkItem[] = [];
+  /** Why the run gives up. */
+  fatal: unknown;
+
+  constructor(options: BulkOptions, graceOver: AbortSignal) {
+    this.#options = options;
+    this.#semaphore = new Semaphore(options.concurrency);
+    this.#graceOver = graceOver;
+  }
+
+  async pass(
+    items: AsyncIterable<BulkItem> | Iterable<BulkItem>,
+  ): Promise<void> {
+    for await (const batch of makeBatches(items)) {
+      // Keep one batch ready for each request in progress.
+      while (this.#running.size >= 2 * this.#options.concurrency) {
+        await Promise.race(this.#running);
+      }
+      this.#start(batch);
+    }
+    await Promise.all(this.#running);
+  }
+
+  /** Retries deferred entities; in the last pass, a 404 is a failure. */
+  async retryDeferred(isLast: boolean): Promise<void> {
+    const { deferred } = this;
+    this.deferred = [];
+    this.#deferredKeys = new Set();
+    this.#isLastPass = isLast;
+    await this.pass(deferred);
+  }
+
+  /** A batch waits for earlier ones that contain one of its entities. */
+  #start(batch: BulkItem[]): void {
+    const keys = batch.flatMap((item) => keyOf(item) ?? []);
+    const before = keys.map((key) => this.#lastOf.get(key));
+    const done = Promise.all(before)
+      .then(() => this.#semaphore.use(() => this.#send(batch)));
+    const ended = done.finally(() => {
+      this.#running.delete(ended);
+      for (const key of keys) {
+        if (this.#lastOf.get(key) === ended) this.#lastOf.delete(key);
+      }
+    });
+    this.#running.add(ended);
+    for (const key of keys) this.#lastOf.set(key, ended);
+  }
+
+  /** Returns why nothing more may be sent, if there is a reason. */
+  #whyStop(): string | undefined {
+    const { signal, whyStop, explain } = this.#options;
+    if (signal.aborted) return "not sent, as the run was interrupted";
+    if (this.fatal) return `not sent, since: ${explain(this.fatal)}`;
+    return whyStop?.();
+  }
+
+  async #send(batch: BulkItem[]): Promise<void> {
+    const { pacer, signal } = this.#options;
+    let items = batch.filter((item) => !this.#isBehindDeferred(item));
+    for (let attempt = 1; items.length > 0; attempt++) {
+      if (this.#whyStop() === undefined) await pacer.turn(signal);
+      const reason = this.#whyStop();
+      if (reason !== undefined) return this.#fail(items, reason);
+      const answer = await this.#request(items);
+      items = answer ? this.#settle(items, answer, attempt) : [];
+      if (items.length === 0) return;
+      const wait = retryDelay({}, attempt);
+      await sleep(wait, signal);
+    }
+  }
+
+  /** Defers an entity if an earlier one with its key is deferred. */
+  #isBehindDeferred(item: BulkItem): boolean {
+    const isBehind = this.#deferredKeys.has(keyOf(item) ?? "");
+    if (isBehind) this.#defer(item);
+    return isBehind;
+  }
+
+  #defer(item: BulkItem): void {
+    this.deferred.push(item);
+    const key = keyOf(item);
+    if (key !== undefined) this.#deferredKeys.add(key);
+  }
+
+  /** Returns nothing if the whole request failed; that is handled here. */
+  async #request(items: BulkItem[]): Promise<BulkAnswer | undefined> {
+    const [first] = items;
+    if (first === undefined) return undefined;
+    const entities = items.map(({ entity }) => entity);
+    try {
+      const { send } = this.#options;
+      const answer = await send(first.blueprint, entities, this.#graceOver);
+      this.#failures = 0;
+      return answer;
+    } catch (error) {
+      await this.#handleFailure(items, error);
+    }
+  }
+
+  async #handleFailure(items: BulkItem[], error: unknown): Promise<void> {
+    const kind: PortErrorKind | undefined = error instanceof PortError
+      ? error.kind
+      : undefined;
+    if (kind === "rejected" && items.length > 1) {
+      // A single entity may cause this: send each half by itself.
+      const half = Math.ceil(items.length / 2);
+      await this.#send(items.slice(0, half));
+      return await this.#send(items.slice(half));
+    }
+    const isLocal = kind === "rejected" || kind === "not-found";
+    const mayRecover = (kind === "unavailable" || kind === "network") &&
+      ++this.#failures < MAX_CONSECUTIVE_FAILURES;
+    if (!isLocal && !mayRecover) this.fatal ??= error;
+    this.#fail(items, this.#options.explain(error));
+  }
+
+  /** Reports the result of each entity; returns those to retry. */
+  #settle(
+    items: BulkItem[],
+    { entities, errors }: BulkAnswer,
+    attempt: number,
+  ): BulkItem[] {
+    const { onDone, retries, validateOnly } = this.#options;
+    const again: BulkItem[] = [];
+    const created = new Map(entities.map((each) => [each.index, each.created]));
+    const rejected = new Map(errors.map((each) => [each.index, each]));
+    for (const [index, item] of items.entries()) {
+      const error = rejected.get(index);
+      const isNew = created.get(index);
+      const status = error?.statusCode;
+      if (error === undefined && isNew !== undefined) {
+        onDone(item, isNew);
+      } else if (error === undefined) {
+        this.#fail([item], "Port's answer does not mention it");
+      } else if (status === 404 && !this.#isLastPass) {
+        this.#defer(item);
+      } else if (
+        attempt <= retries &&
+        isRetryable({ status: error.statusCode }, validateOnly || isNamed(item))
+      ) {
+        again.push(item);
+      } else {
+        this.#fail([item], `${status}: ${error.message}`);
+      }
+    }
+    return again;
+  }
+
+  #fail(items: BulkItem[], reason: string): void {
+    for (const item of items) this.#options.onFailed(item, reason);
+  }
+}
