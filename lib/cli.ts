@@ -183,7 +183,7 @@ function explain(error: unknown, advice: Advice = {}): ScriptError {
   }
   if (error instanceof ScriptError) return error;
   return error instanceof Deno.errors.NotCapable
-    ? new ScriptError(2, `Permission denied: ${text}`)
+    ? new ScriptError(2, `Permission denied: ${text} (after "deno run")`)
     : new ScriptError(1, `Unexpected error, please report it: ${text}`);
 }
 

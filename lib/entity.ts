@@ -64,7 +64,7 @@ export function readEntity(file: JsonObject): PlacedEntity {
   const { identifier } = entity;
   if (typeof blueprint !== "string") {
     throw new UsageError(
-      'Missing blueprint: give --blueprint ID, or "blueprint" in the file',
+      'Missing blueprint: give --blueprint ID, or "blueprint" as text',
     );
   }
   checkIdentifier("blueprint", blueprint);

@@ -17,7 +17,7 @@ export const ENVIRONMENT: Readonly<Record<string, string>> = {
   PORT_CLIENT_SECRET: "client secret of the Port credentials (required)",
   PORT_API_URL: "as --api-url",
   PORT_REGION: "as --region",
-  API_URL: "one of Port's own hosts, if neither of the two is set",
+  API_URL: "as PORT_API_URL, for Port's own hosts only",
   PORT_TIMEOUT: "as --timeout",
   PORT_RETRIES: "as --retries",
 };

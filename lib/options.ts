@@ -63,9 +63,9 @@ export const COMMON_OPTIONS = {
   retries: { value: "N", help: "Further attempts (default 4; bulk 10)" },
   softFail: {
     group: "Output",
-    help: "Turn the exit codes 3 to 6 and 8 into a warning and exit code 0",
+    help: "Exit codes 3 to 6 and 8 become a warning and exit code 0",
   },
-  quiet: { short: "q", help: "Write only errors to standard error" },
+  quiet: { short: "q", help: "Write only warnings and errors" },
   verbose: { short: "v", help: "Log each request to standard error" },
   help: { short: "h", help: "Show this text" },
 } as const satisfies OptionTable;
@@ -154,7 +154,9 @@ async function tieValues(args: string[], flags: Flag[]): Promise<string[]> {
       const std = await import("jsr:@std/text@1.0.16/closest-string");
       const known = flags.map(({ flag }) => `--${flag}`);
       const nearest = std.closestString(name, known);
-      throw new UsageError(`Unknown flag "${name}", did you mean ${nearest}?`);
+      const isNear = nearest.slice(0, 3) === name.slice(0, 3);
+      const hint = isNear ? `, did you mean ${nearest}?` : "";
+      throw new UsageError(`Unknown flag "${name}"${hint}`);
     } else {
       tied.push(arg);
     }

@@ -59,7 +59,7 @@ export const script = defineScript({
     map: {
       value: "NAME=VARIABLE",
       repeat: true,
-      help: "A property from a variable, in place of those of ciJob",
+      help: "Send this property from a variable, not those of ciJob",
     },
     only: {
       value: "NAME",
@@ -93,8 +93,8 @@ export const script = defineScript({
       "--status running -b service -i checkout --map commitHash=CIRCLE_SHA1",
   },
   advice: {
-    404: "create the blueprint first (upsert_blueprint.ts); related entities " +
-      "also with --create-missing-related-entities",
+    404: "create what is missing first; related entities also with " +
+      "--create-missing-related-entities",
     422: "correct it (for non-string values use NAME:=JSON) and run again",
   },
   async run({ options, settings, port, print, log, warn }) {

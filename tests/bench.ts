@@ -318,7 +318,7 @@ async function measureBulkSpeed(url: string): Promise<void> {
 }
 
 async function measureBulkMemory(url: string): Promise<void> {
-  const table = "Peak memory of a bulk upsert (at most 150 MiB)";
+  const table = "Peak memory of a bulk upsert, responses without latency";
   for (const count of [100_000, 1_000_000]) {
     // Validated only: then the local Port need not hold the entities.
     const values = await repeat(async () =>

@@ -181,7 +181,7 @@ const FAILURES: [error: unknown, code: number, line: string][] = [
   [
     new Deno.errors.NotCapable("Requires net access"),
     2,
-    "Permission denied: Requires net access",
+    'Permission denied: Requires net access (after "deno run")',
   ],
   [new ScriptError(3, "Denied"), 3, "Denied"],
   [new ScriptError(4, "Gone"), 4, "Gone"],

@@ -86,7 +86,7 @@ const WRONG: [args: string[], message: string][] = [
   [["-n", "x", "-n", "y"], "--name is given twice"],
   [["-n", "x", "--nmae=y"], 'Unknown flag "--nmae", did you mean --name?'],
   [["-n", "x", "--titl"], 'Unknown flag "--titl", did you mean --title?'],
-  [["-nx", "--no-quiet"], 'Unknown flag "--no-quiet", did you mean --quiet?'],
+  [["-nx", "--no-quiet"], 'Unknown flag "--no-quiet"'],
   [["-nx", "--title.a=1"], 'Unknown flag "--title.a", did you mean --title?'],
   [["-n", "x", "--runId=1"], 'Unknown flag "--runId", did you mean --run-id?'],
   [["-n", "x", "y"], 'Unexpected argument "y"'],

@@ -125,7 +125,11 @@ function makeAnswer(
 async function listen(server: Server, port: number): Promise<LocalPort> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", ({ message }) => {
-      reject(new Error(`Cannot listen on port ${port}: ${message}`));
+      reject(
+        new Error(
+          `Cannot listen on port ${port}: ${message}; use --port 0 for a free one`,
+        ),
+      );
     });
     server.listen(port, "127.0.0.1", resolve);
   });
