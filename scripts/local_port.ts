@@ -1,6 +1,6 @@
 #!/usr/bin/env -S deno run --allow-net=127.0.0.1 --allow-read --allow-write --allow-env=PORT_CLIENT_ID,PORT_CLIENT_SECRET
 /**
- * The command line of the local Port, a stand-in for Port's API.
+ * The command line of the local Port, an implementation of Port's API.
  *
  * @module
  */
@@ -21,7 +21,7 @@ const FLAGS: Record<string, [value: string, help: string]> = {
   seed: ["N", "Make the failures the same in every run"],
 };
 
-const HELP = `Start a stand-in for Port's API on this machine
+const HELP = `Start a local implementation of Port's API
 
 Usage: scripts/local_port.ts [options]
 

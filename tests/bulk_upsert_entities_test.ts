@@ -24,7 +24,7 @@ function ndjson(lines: (Line | string)[]): string {
   ).join("");
 }
 
-/** So many services with names of their own. */
+/** Services, each with a name of its own. */
 function services(count: number): Line[] {
   return Array.from({ length: count }, (_, number) => ({
     blueprint: "service",

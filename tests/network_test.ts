@@ -226,7 +226,7 @@ const PARTIAL = "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{";
 const BROKEN: [what: string, serve: Serve, call: typeof tls, says: string][] = [
   ["a proxy that refuses", answer(FAILED), proxied, "no connection: "],
   ["a proxy that waits for its DNS", silent, proxied, "no response within 3 s"],
-  ["TLS that is none", answer(FAILED), tls, "no connection: "],
+  ["an answer that is not TLS", answer(FAILED), tls, "no connection: "],
   ["a server that never answers", silent, plain, "no response within 3 s"],
   ["a connection half open", halfOpen, plain, "the connection broke: "],
   ["a connection that is cut", answer(""), plain, "the connection broke: "],

@@ -151,9 +151,9 @@ Deno.test("README, .ci/run and the pipeline name one version of Deno", async () 
 });
 
 Deno.test("the job and README give the permissions of the script's first line", async () => {
-  const [env = "", ...rights] = await permissionsOf("upsert_entity");
+  const [env = "", ...permissions] = await permissionsOf("upsert_entity");
   for (const text of [README, PIPELINE]) {
     assert(text.includes(env.replace(",BASH_ENV", "")));
-    assert(text.includes(rights.at(-1) ?? ""));
+    assert(text.includes(permissions.at(-1) ?? ""));
   }
 });

@@ -129,7 +129,7 @@ Deno.test("each script's first line holds no more permissions than it needs", as
   const env = "env=PORT_*,API_URL,CIRCLECI,CIRCLE_BUILD_URL";
   const hosts =
     "net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io";
-  const rights: Record<string, string> = {
+  const permissions: Record<string, string> = {
     upsert_entity: `${env},BASH_ENV read=. write=/tmp`,
     get_entity: `${env},BASH_ENV read=.env write=/tmp`,
     report_ci_job: "env=PORT_*,API_URL,CIRCLE* read=.env",
@@ -142,7 +142,10 @@ Deno.test("each script's first line holds no more permissions than it needs", as
     update_action_run: `${env} read=.env`,
   };
   for (const name of SCRIPTS) {
-    const flags = `${rights[name]} ${hosts}`.replace(/^|(?<= )/g, "--allow-");
+    const flags = `${permissions[name]} ${hosts}`.replace(
+      /^|(?<= )/g,
+      "--allow-",
+    );
     assertEquals((await permissionsOf(name)).join(" "), flags, name);
   }
 });
@@ -200,11 +203,13 @@ async function writeFiles(folder: string) {
 }
 
 /** Removes a permission: the whole flag, or one name of its list. */
-function without(rights: string[], right: string): string[] {
-  return rights.filter((flag) => !flag.startsWith(`--allow-${right}=`))
+function without(permissions: string[], permission: string): string[] {
+  return permissions.filter((flag) =>
+    !flag.startsWith(`--allow-${permission}=`)
+  )
     .map((flag) => {
       const [start, list = ""] = flag.split("=");
-      const rest = list.split(",").filter((name) => name !== right);
+      const rest = list.split(",").filter((name) => name !== permission);
       return `${start}=${rest.join(",")}`;
     });
 }
@@ -215,16 +220,16 @@ async function assertNeeded(
   [script, args, names]: Need,
   options: RunOptions,
 ) {
-  const rights = await permissionsOf(script, port.url);
+  const all = await permissionsOf(script, port.url);
   const stdin = CALLS[script]?.stdin;
-  for (const [right, name] of Object.entries(names)) {
-    const what = `${script} ${args}: ${right}`;
-    const permissions = without(rights, right);
-    assert(permissions.join() !== rights.join(), what);
+  for (const [missing, named] of Object.entries(names)) {
+    const what = `${script} ${args}: ${missing}`;
+    const permissions = without(all, missing);
+    assert(permissions.join() !== all.join(), what);
     const denied = await run(script, args, { ...options, stdin, permissions });
     assert([2, 3].includes(denied.code), `${what}: ${denied.stderr}`);
     assertMatch(denied.stderr, /(?:^|\n)error: [^\n]*\n$/);
-    assert(denied.stderr.includes(name), `${what}: ${denied.stderr}`);
+    assert(denied.stderr.includes(named), `${what}: ${denied.stderr}`);
     // One that deletes works once only, and so goes last.
     await prepare(port);
     const { code, stderr } = await run(script, args, { ...options, stdin });
@@ -270,13 +275,13 @@ Deno.test("without the permission to a host, one line names it", async () => {
 
 Deno.test("without the permissions to what CircleCI says, a failure lacks its link", async () => {
   await withPort({}, async (port) => {
-    const rights = await permissionsOf("get_entity", port.url);
+    const permissions = await permissionsOf("get_entity", port.url);
     const call = async (permissions: string[]) =>
       await port.run("get_entity", ENTITY, { permissions, env: PLAIN });
     const link = `(${CIRCLECI.CIRCLE_BUILD_URL})\n`;
-    assert((await call(rights)).stderr.endsWith(link));
-    for (const right of ["CIRCLECI", "CIRCLE_BUILD_URL"]) {
-      const result = await call(without(rights, right));
+    assert((await call(permissions)).stderr.endsWith(link));
+    for (const name of ["CIRCLECI", "CIRCLE_BUILD_URL"]) {
+      const result = await call(without(permissions, name));
       assertError(result, 4, 'Cannot get entity "checkout"');
       assertNone(result, CIRCLECI.CIRCLE_BUILD_URL);
     }

@@ -48,7 +48,7 @@ const DAY = 24 * 60 * 60 * 1000;
 /** From the start to the end of a time, in milliseconds since 1970. */
 type Range = [from: number, to: number];
 
-/** A day of UTC, so many days after today. */
+/** A day of UTC, relative to today. */
 const day = (offset: number) => (now: number): Range => {
   const start = now - now % DAY + offset * DAY;
   return [start, start + DAY];

@@ -1,5 +1,5 @@
 /**
- * A stand-in for Port's API on this machine: the routes, checks, answers and
+ * Port's API on this machine: the routes, checks, answers and
  * errors of Port's OpenAPI document, and simulated failures on demand.
  *
  * It shares no code with `lib/`, so that client and server cannot agree on the

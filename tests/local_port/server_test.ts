@@ -102,7 +102,7 @@ testPort("refuses requests that it cannot read", async (port) => {
   }
 });
 
-testPort("accepts so many requests per period", async (port) => {
+testPort("accepts a number of requests per period", async (port) => {
   for (const remaining of ["1", "0"]) {
     const { status, headers, body } = await port.call("GET", "/blueprints");
     await body?.cancel();
