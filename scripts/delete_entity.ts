@@ -99,12 +99,11 @@ export const script = defineScript({
 const BATCH_SIZE = 100;
 
 function inBatches(identifiers: string[]): string[][] {
-  const count = Math.ceil(identifiers.length / BATCH_SIZE);
-  return Array.from(
-    { length: count },
-    (_, index) =>
-      identifiers.slice(index * BATCH_SIZE, (index + 1) * BATCH_SIZE),
-  );
+  const batches: string[][] = [];
+  for (let at = 0; at < identifiers.length; at += BATCH_SIZE) {
+    batches.push(identifiers.slice(at, at + BATCH_SIZE));
+  }
+  return batches;
 }
 
 interface DeleteOptions {

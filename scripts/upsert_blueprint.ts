@@ -72,15 +72,10 @@ function readBlueprints(text: string, source: string): Blueprint[] {
 }
 
 function checkUnique(blueprints: Blueprint[]): void {
-  const seen = new Set<string>();
-  for (const { identifier } of blueprints) {
-    if (seen.has(identifier)) {
-      throw new UsageError(
-        `Cannot use blueprint "${identifier}": it is given twice`,
-      );
-    }
-    seen.add(identifier);
-  }
+  const identifiers = blueprints.map(({ identifier }) => identifier);
+  const twice = identifiers.find((one, at) => identifiers.indexOf(one) < at);
+  if (twice === undefined) return;
+  throw new UsageError(`Cannot use blueprint "${twice}": it is given twice`);
 }
 
 /** Puts targets of relations first; in a cycle, one of them comes later. */
