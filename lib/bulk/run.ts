@@ -87,7 +87,8 @@ export async function bulkUpsert(
       before = run.deferred.length;
       await run.retryDeferred(isLast);
     }
-    if (run.fatal) throw run.fatal;
+    // Requests that were canceled after a signal are no reason to give up.
+    if (run.fatal && !options.signal.aborted) throw run.fatal;
   } finally {
     clearTimeout(timer);
     options.signal.removeEventListener("abort", interrupt);
