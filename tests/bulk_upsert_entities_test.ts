@@ -3,11 +3,13 @@ import { XMLParser, XMLValidator } from "npm:fast-xml-parser@4.5.3";
 import type { LocalPortOptions } from "../scripts/local_port/server.ts";
 import {
   assertWrongCalls,
+  CREDENTIALS,
   put,
   type TestPort,
   withPort,
 } from "./support/port.ts";
 import { readOutput, runProcess, start, withFolder } from "./support/run.ts";
+import { withHandler } from "./support/server.ts";
 
 const BULK = "bulk_upsert_entities";
 
@@ -252,6 +254,31 @@ Deno.test("bulk_upsert_entities ends well on SIGINT and SIGTERM, and loses nothi
       assertEquals((await catalogue(port, "service")).size, 600);
     });
   }
+});
+
+Deno.test("bulk_upsert_entities ends at once on a later signal, though requests hang", async () => {
+  const arrived = Promise.withResolvers<void>();
+  const hang = ({ path }: { path: string }) => {
+    if (!path.includes("/bulk")) return Response.json({ accessToken: "x" });
+    arrived.resolve();
+    return "none";
+  };
+  await withHandler(hang, async (API_URL) => {
+    const env = { ...CREDENTIALS, API_URL };
+    const stdin = ndjson(services(20));
+    const child = await start(BULK, "", { env, stdin });
+    await child.stdin.close();
+    const { said, result } = readOutput(child);
+    await arrived.promise;
+    child.kill("SIGINT");
+    await said("Interrupted: ");
+    // For a second, further signals count as the same one.
+    const timer = setInterval(() => child.kill("SIGTERM"), 100);
+    await child.status;
+    clearInterval(timer);
+    const { code, stdout } = await result;
+    assertEquals([code, stdout], [143, ""]);
+  });
 });
 
 Deno.test("bulk_upsert_entities is interrupted while it waits for the rate limit, too", async () => {

@@ -16,11 +16,12 @@ const ONE_PRESS = 1_000;
 export function catchSignals(): AbortSignal {
   const controller = new AbortController();
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-    const stop = () => {
-      if (!controller.signal.aborted) controller.abort(code);
-      setTimeout(() => Deno.removeSignalListener(signal, stop), ONE_PRESS);
-    };
+    const stop = () => controller.abort(code);
+    const release = () => Deno.removeSignalListener(signal, stop);
     Deno.addSignalListener(signal, stop);
+    controller.signal.addEventListener("abort", () => {
+      setTimeout(release, ONE_PRESS);
+    });
   }
   return controller.signal;
 }
