@@ -8,7 +8,6 @@ import {
   isRetryable,
   type JsonObject,
   PortError,
-  type PortErrorKind,
   retryDelay,
   sleep,
 } from "../port.ts";
@@ -190,14 +189,12 @@ class BulkRun {
     const { pacer, signal } = this.#options;
     let items = batch.filter((item) => !this.#isBehindDeferred(item));
     for (let attempt = 1; items.length > 0; attempt++) {
+      if (attempt > 1) await sleep(retryDelay({}, attempt - 1), signal);
       if (this.#whyStop() === undefined) await pacer.turn(signal);
       const reason = this.#whyStop();
       if (reason !== undefined) return this.#fail(items, reason);
       const answer = await this.#request(items);
       items = answer ? this.#settle(items, answer, attempt) : [];
-      if (items.length === 0) return;
-      const wait = retryDelay({}, attempt);
-      await sleep(wait, signal);
     }
   }
 
@@ -216,12 +213,11 @@ class BulkRun {
 
   /** Returns nothing if the whole request failed; that is handled here. */
   async #request(items: BulkItem[]): Promise<BulkAnswer | undefined> {
-    const [first] = items;
-    if (first === undefined) return undefined;
+    const blueprint = items[0]?.blueprint ?? "";
     const entities = items.map(({ entity }) => entity);
     try {
       const { send } = this.#options;
-      const answer = await send(first.blueprint, entities, this.#graceOver);
+      const answer = await send(blueprint, entities, this.#graceOver);
       this.#failures = 0;
       return answer;
     } catch (error) {
@@ -230,9 +226,7 @@ class BulkRun {
   }
 
   async #handleFailure(items: BulkItem[], error: unknown): Promise<void> {
-    const kind: PortErrorKind | undefined = error instanceof PortError
-      ? error.kind
-      : undefined;
+    const kind = error instanceof PortError ? error.kind : undefined;
     if (kind === "rejected" && items.length > 1) {
       // A single entity may cause this: send each half by itself.
       const half = Math.ceil(items.length / 2);
@@ -268,7 +262,7 @@ class BulkRun {
         this.#defer(item);
       } else if (
         attempt <= retries &&
-        isRetryable({ status: error.statusCode }, validateOnly || isNamed(item))
+        isRetryable({ status }, validateOnly || isNamed(item))
       ) {
         again.push(item);
       } else {
