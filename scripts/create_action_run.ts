@@ -107,12 +107,17 @@ function makeFollow(
   let lastStatus: unknown;
   return async (left) => {
     const timeout = Math.min(left, limit);
+    const end = Date.now() + timeout;
     const { run } = await port.request("GET", path, {
       action: `get action run "${id}"`,
       expect: { run: "object" },
       timeout,
     });
+    const { status } = run as JsonObject;
+    const isUnfinished = UNFINISHED.includes(String(status));
     for (let count = -1; count !== 0; shown += count) {
+      // The log of an unfinished run may grow faster than it is read.
+      if (isUnfinished && Date.now() > end) break;
       const page = `${path}/logs?limit=50&offset=${shown}`;
       const { runLogs } = await port.request("GET", page, {
         action: `read the log of action run "${id}"`,
@@ -123,8 +128,7 @@ function makeFollow(
       for (const { message } of messages) log(String(message));
       count = messages.length;
     }
-    const { status } = run as JsonObject;
-    if (!UNFINISHED.includes(String(status))) return run as JsonObject;
+    if (!isUnfinished) return run as JsonObject;
     if (status !== lastStatus) log(`Run "${id}" is ${status}`);
     lastStatus = status;
     throw new ExpectationError(

@@ -197,6 +197,20 @@ Deno.test("create_action_run --wait exits with 7 after FAILURE, even with --soft
   );
 });
 
+Deno.test("create_action_run --wait ends in time, however fast the log grows", async () => {
+  let pages = 0;
+  const answer = ({ url }: Request) => {
+    const run = { id: "r_1", status: "IN_PROGRESS" };
+    const isGrowing = url.includes("/logs?") && ++pages < 10_000;
+    return Response.json({ run, runLogs: isGrowing ? [{ message: "x" }] : [] });
+  };
+  await withServer(answer, async (env) => {
+    const args = "-a deploy --wait 1ms --timeout 200ms --quiet";
+    assertError(await run(CREATE, args, { env }), 7, "is IN_PROGRESS");
+    assert(pages < 10_000);
+  });
+});
+
 Deno.test("create_action_run --wait exits with 7 when the time is over, and goes on through failures", async () => {
   const failures: (Failure | "none")[][] = [
     [],
