@@ -84,11 +84,8 @@ export const script = defineScript({
   advice: { 404: "create the blueprint first" },
   async run(context) {
     const { options, settings, log, warn, print, explain } = context;
-    const concurrency = parseCount(
-      options.concurrency ?? "5",
-      "--concurrency",
-      1,
-    );
+    const { concurrency: requests = "5" } = options;
+    const concurrency = parseCount(requests, "--concurrency", 1);
     if (concurrency > 20) {
       throw new UsageError("Cannot use --concurrency over 20");
     }
