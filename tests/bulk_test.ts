@@ -326,12 +326,12 @@ Deno.test("makeBatches() groups what Port accepts in one request", async () => {
   );
 });
 
-Deno.test("makeBatches() holds back no more than 20 batches", async () => {
+Deno.test("makeBatches() holds back 20 batches, and lets go of the one that waits longest", async () => {
   let read = 0;
   const items = makeItems(names(50)).values()
-    .map((item) => ({ ...item, blueprint: `b${++read}` }));
+    .map((item) => ({ ...item, blueprint: `b${++read === 21 ? 1 : read}` }));
   const { value } = await makeBatches(items).next();
-  assertEquals([read, value[0].blueprint], [21, "b1"]);
+  assertEquals([read, value[0].blueprint], [22, "b2"]);
 });
 
 /** A pacer and what it slept; only sleeping moves its clock. */
@@ -381,7 +381,11 @@ Deno.test("Pacer waits until the limit is reset when nothing remains, no longer"
 
 Deno.test("Pacer holds all requests after a 429, those that wait too", async () => {
   const { pacer, slept } = makePacer();
+  pacer.learn(attempt(900, 503, 3_000));
+  await pacer.turn();
   pacer.learn(attempt(900, 429, 3_000));
+  await pacer.turn(AbortSignal.abort());
+  assertEquals(slept, []);
   await pacer.turn();
   await pacer.turn();
   assertEquals(slept, [3_000]);
