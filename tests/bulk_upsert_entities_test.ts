@@ -159,6 +159,24 @@ Deno.test("bulk_upsert_entities shows why without --failed-file, and fails softl
   });
 });
 
+Deno.test("bulk_upsert_entities keeps an element that it cannot send on one line", async () => {
+  await withBoth({}, async (port, folder) => {
+    const file = `${folder}/failed.ndjson`;
+    const large = JSON.stringify({ title: "x".repeat(2 ** 20) });
+    const stdin = `[{"identifier":\n"a b"}, ${large}]`;
+    const { code } = await bulk(
+      port,
+      stdin,
+      `-b service --failed-file=${file}`,
+    );
+    const kept = await Deno.readTextFile(file);
+    assertEquals([code, kept], [8, `{"identifier": "a b"}\n${large}\n`]);
+    const reasons = await Deno.readTextFile(`${file}.errors`);
+    assertMatch(reasons, /:2: Cannot send 1048588 bytes: Port accepts at most/);
+    assertEquals(port.log, []);
+  });
+});
+
 Deno.test("bulk_upsert_entities shows what a full disk cannot hold", async () => {
   await withBoth({}, async (port, folder) => {
     await Deno.symlink("/dev/full", `${folder}/failed.part`);
