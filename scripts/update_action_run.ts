@@ -7,6 +7,7 @@
 import { defineScript, runScript } from "../lib/cli.ts";
 import { UsageError } from "../lib/errors.ts";
 import { openInput } from "../lib/files.ts";
+import { decode, splitLines } from "../lib/lines.ts";
 import {
   apiPath,
   type JsonObject,
@@ -184,7 +185,7 @@ class RunLog {
       }
       sending = undefined;
     };
-    for await (const line of readLines(stream)) {
+    for await (const line of splitLines(decode(stream))) {
       waiting += (waiting && "\n") + (line || " ");
       sending ??= sendWaiting();
       if (waiting.length > LONGEST_MESSAGE) await sending;
@@ -192,19 +193,6 @@ class RunLog {
     end.abort();
     await sending;
   }
-}
-
-async function* readLines(stream: ReadableStream<Uint8Array>) {
-  const text = stream.pipeThrough(
-    new TextDecoderStream() as TransformStream<Uint8Array, string>,
-  );
-  let rest = "";
-  for await (const chunk of text) {
-    const lines = (rest + chunk).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) yield line.replace(/\r$/, "");
-  }
-  if (rest !== "") yield rest.replace(/\r$/, "");
 }
 
 if (import.meta.main) await runScript(script);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { decode, splitLines } from "../lines.ts";
 
 /** A piece of the input. */
 export interface Piece {
@@ -55,7 +56,7 @@ export function endAtPause(
 export async function* readJsonValues(
   stream: ReadableStream<Uint8Array>,
 ): AsyncGenerator<Piece> {
-  const chunks = decode(stream);
+  const chunks = resumable(decode(stream));
   let start = "";
   for await (const chunk of chunks) {
     start += chunk;
@@ -66,17 +67,16 @@ export async function* readJsonValues(
     yield* splitArray(all);
     return;
   }
-  for await (const piece of splitLines(all)) {
-    if (piece.text.trim() !== "") yield piece;
+  let line = 0;
+  for await (const text of splitLines(all)) {
+    line++;
+    if (text.trim() !== "") yield { line, text };
   }
 }
 
-/** Returns chunks that a second loop can continue to read. */
-function decode(stream: ReadableStream<Uint8Array>): AsyncIterable<string> {
-  const text = stream.pipeThrough(
-    new TextDecoderStream() as TransformStream<Uint8Array, string>,
-  );
-  const iterator = text[Symbol.asyncIterator]();
+/** Leaving a loop over a stream cancels it; after this, a second continues. */
+function resumable(chunks: AsyncIterable<string>): AsyncIterable<string> {
+  const iterator = chunks[Symbol.asyncIterator]();
   return {
     [Symbol.asyncIterator]: () => ({ next: () => iterator.next() }),
   };
@@ -85,21 +85,6 @@ function decode(stream: ReadableStream<Uint8Array>): AsyncIterable<string> {
 async function* prepend(start: string, rest: AsyncIterable<string>) {
   yield start;
   yield* rest;
-}
-
-async function* splitLines(
-  chunks: AsyncIterable<string>,
-): AsyncGenerator<Piece> {
-  let rest = "";
-  let line = 0;
-  for await (const chunk of chunks) {
-    const lines = (rest + chunk).split("\n");
-    rest = lines.pop() ?? "";
-    for (const text of lines) {
-      yield { line: ++line, text: text.replace(/\r$/, "") };
-    }
-  }
-  if (rest !== "") yield { line: ++line, text: rest.replace(/\r$/, "") };
 }
 
 /** Splits at the commas between elements, without parsing them. */
