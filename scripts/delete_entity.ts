@@ -64,12 +64,7 @@ export const script = defineScript({
     if (options.dryRun) {
       return print(batches.map((batch) => {
         const [method, path, request] = toRequest(options, batch);
-        const url = settings.apiUrl + path;
-        return {
-          method,
-          url,
-          ...(request?.body ? { body: request.body } : {}),
-        };
+        return { method, url: settings.apiUrl + path, body: request?.body };
       }));
     }
     const missing: string[] = [];
