@@ -6,9 +6,9 @@
  */
 import { defineScript, runScript } from "../lib/cli.ts";
 import { namedValues } from "../lib/entity.ts";
+import { ExpectationError, waitFor } from "../lib/poll.ts";
 import { apiPath, type JsonObject, type Port } from "../lib/port.ts";
 import { parseDuration } from "../lib/settings.ts";
-import { ExpectationError, waitFor } from "../lib/poll.ts";
 
 /** The script. */
 export const script = defineScript({

@@ -9,10 +9,10 @@ import { defineScript, runScript } from "../lib/cli.ts";
 import { checkIdentifier } from "../lib/entity.ts";
 import { UsageError } from "../lib/errors.ts";
 import { missingPath, parsePath, valueAt } from "../lib/path.ts";
+import { ExpectationError, waitFor } from "../lib/poll.ts";
 import { getEntity, type JsonObject, PortError } from "../lib/port.ts";
 import { parseJsonOrText, partsQuery } from "../lib/search.ts";
 import { parseDuration } from "../lib/settings.ts";
-import { ExpectationError, waitFor } from "../lib/poll.ts";
 
 /** The script. */
 export const script = defineScript({

@@ -5,14 +5,13 @@
  * @module
  */
 import { defineScript, runScript } from "../lib/cli.ts";
-import { UsageError } from "../lib/errors.ts";
+import { ScriptError, UsageError } from "../lib/errors.ts";
 import { nameOf, readInput } from "../lib/files.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import { parsePath, valueAt } from "../lib/path.ts";
 import type { JsonObject } from "../lib/port.ts";
 import { parseJsonOrText, searchEntities } from "../lib/search.ts";
 import { parseCount } from "../lib/settings.ts";
-import { ExpectationError } from "../lib/poll.ts";
 
 /** The script. */
 export const script = defineScript({
@@ -94,7 +93,8 @@ export const script = defineScript({
     if (options.count) print(found);
     else if (output === "json") print(all);
     if (options.expectAny && found === 0) {
-      throw new ExpectationError(
+      throw new ScriptError(
+        7,
         "Cannot continue: nothing is found; check the search, or leave " +
           "--expect-any out",
       );
