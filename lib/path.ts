@@ -35,8 +35,8 @@ export function parsePath(text: string): string[] {
  *
  * @param root The value, for example an entity.
  * @param path The names along the path.
- * @returns The value at its end; `undefined`, which JSON cannot hold, if there
- * is none.
+ * @returns The value at its end. If it does not exist, `undefined`, which JSON
+ * cannot hold.
  */
 export function valueAt(root: unknown, path: string[]): unknown {
   let value = root;

@@ -98,7 +98,7 @@ function targetOf(relation: Json | undefined): Json | undefined {
   return isJsonObject(relation) ? relation.target : undefined;
 }
 
-/** Returns a member that is an object; an empty one if there is none. */
+/** Returns a member if it is an object, or an empty object. */
 function member(owner: JsonObject, name: string): JsonObject {
   const value = owner[name];
   return isJsonObject(value) ? value : {};

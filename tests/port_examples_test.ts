@@ -8,7 +8,7 @@ Deno.test("Port's examples, as README has them, leave in Port what they say", as
   const readme = await Deno.readTextFile(new URL("README.md", ROOT));
   const [, commands = ""] =
     /## Port's CircleCI examples.*?```sh\n(.*?)```/s.exec(readme) ?? [];
-  // Nothing is there yet, not even the blueprints.
+  // The catalogue is empty; even the blueprints do not exist.
   await withFolder(async (blueprints) => {
     await withPort({ blueprints }, async (port) => {
       const result = await runInShell(commands, port, CIRCLECI);

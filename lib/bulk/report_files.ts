@@ -71,8 +71,7 @@ export function openJunit(path: string): Sink {
 /** Escapes text for XML; characters that XML forbids become `?`. */
 function xml(text: string): string {
   return text
-    // deno-lint-ignore no-control-regex
-    .replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|\p{Cs}/gu, "?")
+    .replace(/(?![\t\n\r\x7f-\x9f])\p{Cc}|[\ufffe\uffff]|\p{Cs}/gu, "?")
     .replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 

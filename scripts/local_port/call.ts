@@ -15,7 +15,7 @@ export interface Call {
   path: string[];
   query: URLSearchParams;
   authorization: string;
-  /** The parsed body; `undefined` if there is none. */
+  /** The parsed body; `undefined` without one. */
   body: unknown;
   login: Login;
   catalogue: Catalogue;
