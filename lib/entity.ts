@@ -124,11 +124,10 @@ export function buildEntity(
 export function namedValues(
   flag: "property" | "relation",
   assignments: string[] = [],
-  json?: string,
+  json = "{}",
 ): JsonObject {
   const jsonFlag = flag === "property" ? "--properties" : "--relations";
-  const object = json === undefined ? {} : parseJsonObject(json, jsonFlag);
-  const values = new Map(Object.entries(object));
+  const values = new Map(Object.entries(parseJsonObject(json, jsonFlag)));
   for (const text of assignments) {
     const [name, value] = parseAssignment(text, flag);
     if (values.has(name)) {

@@ -151,11 +151,8 @@ async function tieValues(args: string[], flags: Flag[]): Promise<string[]> {
       // -qv is -q -v.
       if (text) rest.unshift(`-${text}`);
     } else if (/^-./.test(arg)) {
-      const std = await import("jsr:@std/text@1.0.16/closest-string");
-      const known = flags.map(({ flag }) => `--${flag}`);
-      const nearest = std.closestString(name, known);
-      const isNear = nearest.slice(0, 3) === name.slice(0, 3);
-      const hint = isNear ? `, did you mean ${nearest}?` : "";
+      const { suggest } = await import("./suggest.ts");
+      const hint = suggest(name, flags.map(({ flag }) => `--${flag}`));
       throw new UsageError(`Unknown flag "${name}"${hint}`);
     } else {
       tied.push(arg);

@@ -62,11 +62,7 @@ export function missingPath(root: unknown, path: string[]): ScriptError {
   const parent = [...path];
   while (valueAt(root, parent) === undefined) parent.pop();
   const names = namesOf(valueAt(root, parent));
-  const known = names.map((name) => [...parent, name].join(".")).join(", ");
-  return new ScriptError(
-    4,
-    `Cannot find "${path.join(".")}" in the entity: it has ${
-      known || "nothing"
-    }`,
-  );
+  const known = names.map((name) => [...parent, name].join("."));
+  const message = `Cannot find "${path.join(".")}" in the entity: it has `;
+  return new ScriptError(4, message + (known.join(", ") || "nothing"));
 }
