@@ -164,6 +164,8 @@ interface Call extends RequestOptions, Pick<Attempt, "method" | "path"> {
 
 const LOGIN = "/v1/auth/access_token";
 
+const LIMITS = { timeout: 120_000, attemptTimeout: 30_000, retries: 4 };
+
 /** Port. One token serves all requests; a 401 renews it once per request. */
 export class Port {
   readonly #options;
@@ -177,13 +179,7 @@ export class Port {
    * @param options How to reach Port, and the limits of a call.
    */
   constructor(options: PortOptions) {
-    this.#options = {
-      timeout: 120_000,
-      attemptTimeout: 30_000,
-      retries: 4,
-      fetch: globalThis.fetch,
-      ...options,
-    };
+    this.#options = { ...LIMITS, fetch: globalThis.fetch, ...options };
     const { clientSecret, accessToken } = options;
     this.#secrets = [clientSecret ?? "", accessToken ?? ""].filter(Boolean);
     if (accessToken) this.#token = Promise.resolve(accessToken);
@@ -401,28 +397,31 @@ export function isRetryable(
  * asks for, plus exponential backoff with full jitter: a random time below a
  * bound that doubles from 500 ms to 30 s. A response asks in `Retry-After`
  * (seconds or a date, RFC 9110, section 10.2.3) or, with 429, in Port's
- * `x-ratelimit-reset` (UTC epoch seconds).
+ * `x-ratelimit-reset` (UTC epoch seconds), but for no longer than Port's
+ * `x-ratelimit-period` (seconds).
  *
  * @param response Status and headers, if there is a response.
  * @param attempt The number of the last attempt, from 1.
- * @param now The current time, in milliseconds since 1970.
  * @param random A random number from 0 up to 1.
  * @returns The wait, in milliseconds.
  */
 export function retryDelay(
   { status, headers }: Partial<Pick<Attempt, "status" | "headers">>,
   attempt: number,
-  now: number = Date.now(),
   random: number = Math.random(),
 ): number {
+  // The local clock may be wrong.
+  const now = Date.parse(headers?.get("date") ?? "") || Date.now();
   const after = headers?.get("retry-after") ?? "";
   const reset = status === 429 ? headers?.get("x-ratelimit-reset") : null;
+  const period = Number(headers?.get("x-ratelimit-period")) || Infinity;
   const until = /^\d+$/.test(after)
     ? now + Number(after) * 1000
     // Date.parse() accepts almost any number as a date.
     : Date.parse(/^[a-z]/i.test(after) ? after : "") || Number(reset) * 1000;
   const backoff = Math.min(30_000, 500 * 2 ** (attempt - 1));
-  return Math.max(0, until - now || 0) + random * backoff;
+  const asked = Math.min(until - now || 0, period * 1000);
+  return Math.max(0, asked) + random * backoff;
 }
 
 /**
@@ -431,16 +430,14 @@ export function retryDelay(
  * @param ms How long, in milliseconds.
  * @param signal Ends the wait early.
  */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, signal?.aborted ? 0 : ms);
-    signal?.addEventListener("abort", end);
-  });
+export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const end = () => resolve();
+  const timer = setTimeout(end, signal?.aborted ? 0 : ms);
+  signal?.addEventListener("abort", end);
+  await promise;
+  clearTimeout(timer);
+  signal?.removeEventListener("abort", end);
 }
 
 /**

@@ -30,6 +30,7 @@ import { type Answer, type Received, withHandler } from "./support/server.ts";
 Math.random = () => 0.02;
 
 const NOW = Date.UTC(2026, 10, 23, 12, 0, 0);
+const PERIOD = { "x-ratelimit-period": "300" };
 const LOGIN = "/v1/auth/access_token";
 const PATH = "/v1/x";
 /** Nothing listens there. */
@@ -93,9 +94,9 @@ function tokensOf(requests: Received[]) {
 }
 
 Deno.test("retryDelay() doubles the bound of a random wait from 500 ms to 30 s", () => {
-  const bounds = [1, 2, 3, 6, 7, 50].map((n) => retryDelay({}, n, NOW, 1));
+  const bounds = [1, 2, 3, 6, 7, 50].map((n) => retryDelay({}, n, 1));
   assertEquals(bounds, [500, 1000, 2000, 16_000, 30_000, 30_000]);
-  const waits = [0, 0.25].map((random) => retryDelay({}, 3, NOW, random));
+  const waits = [0, 0.25].map((random) => retryDelay({}, 3, random));
   assertEquals(waits, [0, 500]);
 });
 
@@ -114,13 +115,18 @@ Deno.test("retryDelay() adds what the response asks for", () => {
     [429, { "x-ratelimit-reset": "tomorrow" }, 0],
     [429, { "retry-after": "3", "x-ratelimit-reset": epoch(12) }, 3000],
     [429, { "retry-after": "soon", "x-ratelimit-reset": epoch(12) }, 12_000],
+    [429, { "x-ratelimit-reset": epoch(3602), ...PERIOD }, 300_000],
+    [429, { "x-ratelimit-reset": epoch(12), ...PERIOD }, 12_000],
+    [503, { "retry-after": "3602", ...PERIOD }, 300_000],
   ];
   for (const value of ["", "0", "soon", "-5", "1.5", "0x10", "2099-01-01"]) {
     cases.push([503, { "retry-after": value }, 0]);
   }
   for (const [status, init, wait] of cases) {
-    const response = { status, headers: new Headers(init) };
-    const waits = [0, 1].map((random) => retryDelay(response, 1, NOW, random));
+    // The local clock shows another time.
+    const headers = new Headers({ date: date(0), ...init });
+    const response = { status, headers };
+    const waits = [0, 1].map((random) => retryDelay(response, 1, random));
     assertEquals(waits, [wait, wait + 500], JSON.stringify([status, init]));
   }
 });
