@@ -95,12 +95,28 @@ export async function runScript<Table extends OptionTable>(
   const toOutput = Deno.stdout.isTerminal() ? escapeControls : String;
   const io = {
     args: Deno.args,
-    write: (text: string) => console.log(toOutput(text)),
-    writeError: console.error,
+    write: (text: string) => writeLine(Deno.stdout, toOutput(text)),
+    writeError: (line: string) => writeLine(Deno.stderr, line),
     hasColours: !Deno.noColor && (isCircleCI || Deno.stderr.isTerminal()),
     link: isCircleCI ? environmentVariable("CIRCLE_BUILD_URL") : undefined,
   };
   Deno.exit(await execute(script, io));
+}
+
+/** Writes a line. A single write may be partial. */
+function writeLine(stream: typeof Deno.stdout, line: string): void {
+  let rest = new TextEncoder().encode(`${line}\n`);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(stream.writeSync(rest));
+    } catch (error) {
+      // That standard error fails can be reported nowhere.
+      if (stream === Deno.stderr) return;
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      // A pipe that does not block is full: wait for its reader.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
+  }
 }
 
 /**
@@ -149,6 +165,8 @@ export async function execute<Table extends OptionTable>(
     });
     return 0;
   } catch (error) {
+    // Whoever reads standard output has read enough.
+    if (error instanceof Deno.errors.BrokenPipe) return 0;
     const { exitCode, message, details } = explain(error, script.advice);
     for (const line of details) write(toLine(line));
     const isSoft = softFail && SOFT_EXIT_CODES.includes(exitCode);
@@ -169,7 +187,13 @@ const KINDS: Readonly<Record<PortErrorKind, [number, string]>> = {
   "not-found": [4, "check the identifiers and --region"],
   "rejected": [5, "correct it and run again"],
   "unavailable": [6, "run it again later"],
+  "not-port": [6, "this is not Port's API: check the API URL"],
   "network": [6, "check the API URL and the network (HTTPS_PROXY, DENO_CERT)"],
+};
+
+const ADVICE: Advice = {
+  407: "give HTTPS_PROXY the user and password",
+  429: "give it more time with --timeout, for example 10m",
 };
 
 function explain(error: unknown, advice: Advice = {}): ScriptError {
@@ -182,6 +206,9 @@ function explain(error: unknown, advice: Advice = {}): ScriptError {
     return new ScriptError(2, `${text} (see --help)`);
   }
   if (error instanceof ScriptError) return error;
+  if (/\(os error \d+\)$/.test(text)) {
+    return new ScriptError(1, `Cannot use standard input or output: ${text}`);
+  }
   return error instanceof Deno.errors.NotCapable
     ? new ScriptError(2, `Permission denied: ${text} (after "deno run")`)
     : new ScriptError(1, `Unexpected error, please report it: ${text}`);
@@ -193,12 +220,8 @@ function nextStep(error: PortError, advice: Advice): string {
   if (exitCode === 6 && maybeApplied && !idempotent) {
     return "it was not sent again: Port may have acted on it, look there first";
   }
-  if (status === 407) return "give HTTPS_PROXY the user and password";
-  // Not Port's API: a redirect, a web page, or a server without login route.
-  const isOther = (status > 0 && status < 400) || status === 404;
-  if (kind === "unavailable" && isOther) return "check the API URL";
   if (kind === "network" && maybeApplied) return KINDS.unavailable[1];
-  return advice[status] ?? general;
+  return advice[status] ?? ADVICE[status] ?? general;
 }
 
 function toText(result: unknown): string {

@@ -49,32 +49,31 @@ export function checkIdentifier(
   );
 }
 
-/** The members of an entity in Port's OpenAPI document. */
-const MEMBERS = /^(?:identifier|title|icon|team|properties|relations)$/;
+/** What entities contain, to write and to read, in Port's OpenAPI document. */
+const MEMBERS = ("identifier title icon team properties relations blueprint " +
+  "createdAt createdBy updatedAt updatedBy scorecards").split(" ");
 
 /**
  * Validates an entity in the format that Port documents, with `blueprint`.
  *
  * @param file The entity, with `blueprint`.
  * @returns The entity as Port accepts it.
- * @throws {UsageError} If a member cannot be used.
+ * @throws {UsageError} If a member is unknown or cannot be used.
  */
-export function readEntity(file: JsonObject): PlacedEntity {
+export async function readEntity(file: JsonObject): Promise<PlacedEntity> {
   const { blueprint, ...entity } = file;
   const { identifier } = entity;
   if (typeof blueprint !== "string") {
-    throw new UsageError(
-      'Missing blueprint: give --blueprint ID, or "blueprint" as text',
-    );
+    throw new UsageError('Missing --blueprint ID, or "blueprint" in the file');
   }
   checkIdentifier("blueprint", blueprint);
   if (typeof identifier === "string") checkIdentifier("entity", identifier);
   const refuse = (reason: string) =>
     new UsageError(`Cannot use the entity: ${reason}`);
-  // A typo such as "identifer" would create a new entity in each run.
-  const unknown = Object.keys(entity).find((name) => !MEMBERS.test(name));
-  if (identifier === undefined && unknown !== undefined) {
-    throw refuse(`it has no identifier, but "${unknown}"`);
+  const unknown = Object.keys(entity).find((name) => !MEMBERS.includes(name));
+  if (unknown !== undefined) {
+    const { suggest } = await import("./suggest.ts");
+    throw refuse(`unknown member "${unknown}"${suggest(unknown, MEMBERS)}`);
   }
   for (const member of ["properties", "relations"]) {
     const value = entity[member] ?? {};
@@ -91,25 +90,23 @@ export function readEntity(file: JsonObject): PlacedEntity {
  * @returns The entity as Port accepts it.
  * @throws {UsageError} If a value cannot be used.
  */
-export function buildEntity(
+export async function buildEntity(
   flags: EntityFlags,
   file: JsonObject = {},
-): PlacedEntity {
+): Promise<PlacedEntity> {
   const { team = [], property, properties, relation, relations } = flags;
   const built: JsonObject = { ...file, ...(team.length > 0 && { team }) };
   for (const name of ["blueprint", "identifier", "title", "icon"] as const) {
     if (flags[name] !== undefined) built[name] = flags[name];
   }
-  const placed = readEntity(built);
-  const members = {
-    properties: namedValues("property", property, properties),
-    relations: namedValues("relation", relation, relations),
+  const { blueprint, entity } = await readEntity(built);
+  const merge = (member: string, values: JsonObject) => {
+    if (Object.keys(values).length === 0) return;
+    entity[member] = { ...Object(entity[member]), ...values };
   };
-  for (const [member, values] of Object.entries(members)) {
-    if (Object.keys(values).length === 0) continue;
-    placed.entity[member] = { ...Object(placed.entity[member]), ...values };
-  }
-  return placed;
+  merge("properties", namedValues("property", property, properties));
+  merge("relations", namedValues("relation", relation, relations));
+  return { blueprint, entity };
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parse } from "jsr:@std/dotenv@0.225.6/parse";
 import { UsageError } from "./errors.ts";
 
 /** The lines of the settings; all other lines are ignored. */
@@ -27,9 +28,7 @@ export async function parseEnvFile(
   warn: (line: string) => void,
 ): Promise<Record<string, string | undefined>> {
   const lines = settingLines(text, path, warn);
-  if (lines === "") return {};
-  const { parse } = await import("jsr:@std/dotenv@0.225.6/parse");
-  return await parse(lines);
+  return lines === "" ? {} : await parse(lines);
 }
 
 /**

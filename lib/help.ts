@@ -31,7 +31,7 @@ export const EXIT_CODES: Readonly<Record<number, string>> = {
   4: "blueprint, entity or path not found (404)",
   5: "Port rejected the content (400, 409, 413, 422)",
   6: "Port is unreachable or keeps failing (network, timeout, 408, 429, 5xx)",
-  7: "an expectation is not met (--expect, --wait, --expect-any)",
+  7: "an expectation is not met (--expect, --wait, --expect-any, --check)",
   8: "some of many entities failed",
 };
 
@@ -49,22 +49,18 @@ export function helpText(script: ScriptInfo): string {
   const width = Math.max(...rows.map(({ term }) => term.length));
   return [
     summary,
-    "",
-    `Usage: scripts/${name}.ts [options]${usage}`,
-    ...(operand ? ["", `  ${value}  ${operand.help}`] : []),
+    `\nUsage: scripts/${name}.ts [options]${usage}`,
+    ...(operand ? [`\n  ${value}  ${operand.help}`] : []),
     ...rows.flatMap(({ group, term, meaning }) => [
-      ...(group ? ["", `${group}:`] : []),
+      ...(group ? [`\n${group}:`] : []),
       `  ${term.padEnd(width)}  ${meaning}`,
     ]),
-    "",
-    "Environment:",
+    "\nEnvironment:",
     ...Object.entries(ENVIRONMENT)
       .map(([name, meaning]) => `  ${name.padEnd(18)}  ${meaning}`),
-    "",
-    "Exit codes:",
+    "\nExit codes:",
     ...Object.entries(EXIT_CODES).map(([code, means]) => `  ${code}  ${means}`),
-    "",
-    "Examples:",
+    "\nExamples:",
     ...Object.entries(examples).flatMap(
       ([shows, args]) => [`  # ${shows}`, `  scripts/${name}.ts ${args}`],
     ),

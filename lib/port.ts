@@ -113,8 +113,10 @@ export type PortErrorKind =
   | "not-found"
   /** Any other 4xx: Port does not accept the content. */
   | "rejected"
-  /** 5xx, 408, 425 or 429, or the response is not from Port. */
+  /** 5xx, 408, 425 or 429. */
   | "unavailable"
+  /** The response is not from Port: a redirect, a web page, no login route. */
+  | "not-port"
   /** No response. */
   | "network";
 
@@ -317,23 +319,21 @@ function accept(call: Call, last: Outcome, maybeApplied: boolean): JsonObject {
 function kindOf(status: number, path: string): PortErrorKind {
   if (status === 401) return "unauthorized";
   if (status === 403) return "forbidden";
-  // Port always has the login route, so this is another server.
-  if (status === 404) return path === LOGIN ? "unavailable" : "not-found";
+  // A success gets here if its body is not as expected.
+  if (status < 400) return "not-port";
+  if (status === 404) return path === LOGIN ? "not-port" : "not-found";
   // 407 comes from a proxy.
-  const isContent = status >= 400 && status < 500 && status !== 407;
+  const isContent = status < 500 && status !== 407;
   return isContent && !RETRYABLE.has(status) ? "rejected" : "unavailable";
 }
 
 /** Reads at most 256 MiB (2^28 bytes), as a body may never end. */
 async function readResponse(response: Response): Promise<Outcome> {
   const { status, headers } = response;
-  // The fast path. Compressed, the length does not limit the text.
-  const isShort = !headers.has("content-encoding") &&
-    Number(headers.get("content-length") ?? NaN) <= 2 ** 28;
-  let text = isShort ? await response.text() : "";
-  const decoder = isShort ? undefined : new TextDecoder();
-  for await (const chunk of isShort ? [] : response.body ?? []) {
-    text += decoder?.decode(chunk, { stream: true }) ?? "";
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of response.body ?? []) {
+    text += decoder.decode(chunk, { stream: true });
     // Leaving the loop closes the connection.
     if (text.length > 2 ** 28) break;
   }

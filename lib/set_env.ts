@@ -54,8 +54,7 @@ function parseFlag(flag: string): [name: string, path: string[]] {
   const [, name = "", path = ""] = /^([^=]*)=(.+)$/s.exec(flag) ?? [];
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || RESERVED.test(name)) {
     throw new UsageError(
-      `Cannot use --set-env "${flag}": write NAME=PATH, such as ` +
-        "VERSION=properties.version, with a name that bash does not use",
+      `Cannot use --set-env "${flag}": write NAME=PATH, NAME unused by bash`,
     );
   }
   return [name, parsePath(path)];

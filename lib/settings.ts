@@ -7,20 +7,10 @@
 import { ScriptError, UsageError } from "./errors.ts";
 import { readInput } from "./files.ts";
 import { type COMMON_OPTIONS, DEFAULTS, type OptionsOf } from "./options.ts";
+import type { PortOptions } from "./port.ts";
 
-/** What a run needs to connect to Port. */
-export interface Settings {
-  /** Port's API, without the `/v1` that its paths begin with. */
-  apiUrl: string;
-  /** Client id of the Port credentials. */
-  clientId: string | undefined;
-  /** Client secret of the Port credentials. */
-  clientSecret: string | undefined;
-  /** Time limit of a call, retries included, in milliseconds. */
-  timeout: number;
-  /** Further attempts after a failed one. */
-  retries: number;
-}
+/** How to connect to Port, and the limits of a call. */
+export type Settings = PortOptions & { timeout: number; retries: number };
 
 /** The flags of the settings. */
 export type SettingsFlags = Partial<OptionsOf<typeof COMMON_OPTIONS>>;
@@ -36,8 +26,10 @@ export type ReadVariable = (name: string) => string | undefined;
  * the permission to read it.
  */
 export function environmentVariable(name: string): string | undefined {
+  // Without the permission, Deno prompts for it on a terminal.
+  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
   try {
-    return Deno.env.get(name);
+    return state === "granted" ? Deno.env.get(name) : undefined;
   } catch {
     return undefined;
   }
@@ -60,19 +52,16 @@ export async function readSettings(
   warn: (line: string) => void = () => {},
 ): Promise<Settings> {
   const file = await readEnvFile(flags.envFile, warn);
-  const read: ReadVariable = (name) => environment(name)?.trim() || undefined;
-  const variable: ReadVariable = (name) => read(name) ?? file(name);
-  const limit = (name: "timeout" | "retries"): [string, string] => {
-    const source = `PORT_${name.toUpperCase()}`;
-    const text = variable(source) ?? defaults[name];
-    return flags[name] ? [flags[name], `--${name}`] : [text, source];
-  };
+  const read: ReadVariable = (name) => environment(name)?.trim();
+  const variable = (name: string) => read(name) || file[name] || undefined;
+  const { timeout = variable("PORT_TIMEOUT") ?? defaults.timeout } = flags;
+  const { retries = variable("PORT_RETRIES") ?? defaults.retries } = flags;
   return {
     apiUrl: findApiUrl(flags, read, file),
     clientId: variable("PORT_CLIENT_ID"),
     clientSecret: variable("PORT_CLIENT_SECRET"),
-    timeout: parseDuration(...limit("timeout")),
-    retries: parseCount(...limit("retries")),
+    timeout: parseDuration(timeout, "--timeout or PORT_TIMEOUT"),
+    retries: parseCount(retries, "--retries or PORT_RETRIES"),
   };
 }
 
@@ -88,9 +77,8 @@ export function requireCredentials(settings: Settings): void {
   throw new ScriptError(
     3,
     `Cannot log in to Port: ${missing} is not set or not readable: in CircleCI ` +
-      'add "context: port" to the job (a pull request from a fork gets no ' +
-      "context), elsewhere set it or write .env, and run with " +
-      "--allow-env=PORT_*,API_URL --allow-read=.env",
+      'add "context: port" to the job (pull requests from forks get none), else ' +
+      "set it or write .env, with --allow-env=PORT_*,API_URL --allow-read=.env",
   );
 }
 
@@ -98,12 +86,11 @@ export function requireCredentials(settings: Settings): void {
 async function readEnvFile(
   path: string | undefined,
   warn: (line: string) => void,
-): Promise<ReadVariable> {
+): Promise<Record<string, string | undefined>> {
   const text = path === undefined ? readDefaultFile() : await readInput(path);
-  if (text === "") return () => undefined;
+  if (text === "") return {};
   const { parseEnvFile } = await import("./env_file.ts");
-  const values = await parseEnvFile(text, path ?? ".env", warn);
-  return (name) => values[name] || undefined;
+  return await parseEnvFile(text, path ?? ".env", warn);
 }
 
 /** Checks the permission first: without it, Deno prompts on a terminal. */
@@ -130,21 +117,19 @@ const PORT_HOST = /^api\.(?:us\.)?(?:get)?port\.io$/;
 function findApiUrl(
   flags: SettingsFlags,
   environment: ReadVariable,
-  file: ReadVariable,
+  file: Record<string, string | undefined>,
 ): string {
   const candidates = [
     ["--api-url", flags.apiUrl],
     ["--region", flags.region],
     ["PORT_API_URL", environment("PORT_API_URL")],
     ["PORT_REGION", environment("PORT_REGION")],
-    ["PORT_API_URL", file("PORT_API_URL")],
-    ["PORT_REGION", file("PORT_REGION")],
+    ["PORT_API_URL", file.PORT_API_URL],
+    ["PORT_REGION", file.PORT_REGION],
     ["API_URL", environment("API_URL")],
   ] as const;
-  for (const [source, text] of candidates) {
-    if (text !== undefined) return parseApiUrl(source, text);
-  }
-  return REGIONS.eu;
+  const [source, text] = candidates.find(([, text]) => text) ?? [];
+  return source && text ? parseApiUrl(source, text) : REGIONS.eu;
 }
 
 /**
@@ -166,12 +151,11 @@ function parseApiUrl(source: string, text: string): string {
       "its host is not Port's; unset it, or use PORT_API_URL if it really is",
     );
   }
-  if (url === null) throw refuse("write it like https://api.port.io");
+  if (url === null || url.username || url.password || /[?#]/.test(text)) {
+    throw refuse("write it like https://api.port.io, without user or query");
+  }
   if (url.protocol !== "https:" && (url.protocol !== "http:" || !isLocal)) {
     throw refuse("it must begin with https://, or the secret could be read");
-  }
-  if (url.username || url.password || /[?#]/.test(text)) {
-    throw refuse("it must not contain credentials, a query or a fragment");
   }
   return url.origin + url.pathname.replace(/\/+$/, "").replace(/\/v1$/, "");
 }

@@ -198,7 +198,7 @@ async function* readItems(
       for await (const piece of readJsonValues(stream)) {
         const place = `${name}:${piece.line}`;
         try {
-          const item = readItem(piece, place, blueprint);
+          const item = await readItem(piece, place, blueprint);
           if (isMine(shardKey(item))) yield item;
         } catch (error) {
           if (!(error instanceof ScriptError)) throw error;
@@ -213,11 +213,11 @@ async function* readItems(
   }
 }
 
-function readItem(
+async function readItem(
   { text }: Piece,
   place: string,
   blueprint: string | undefined,
-): BulkItem {
+): Promise<BulkItem> {
   // The decoder replaces invalid bytes with this character.
   if (text.includes("\ufffd")) {
     throw new UsageError("Cannot read the entity: it is not UTF-8");
@@ -230,7 +230,7 @@ function readItem(
   }
   const file = parseJsonObject(text, "the entity");
   const whole = blueprint === undefined ? file : { blueprint, ...file };
-  return { ...readEntity(whole), place, size };
+  return { ...await readEntity(whole), place, size };
 }
 
 function shardKey({ blueprint, entity }: BulkItem): string {

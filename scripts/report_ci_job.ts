@@ -101,7 +101,7 @@ export const script = defineScript({
     checkOneOf(JOB_STATUSES, options.status, "--status");
     for (const name of options.only) checkOneOf(JOB_PROPERTIES, name, "--only");
     const job = readCiJob(options.status, new Date());
-    const { blueprint, entity } = buildEntity({
+    const { blueprint, entity } = await buildEntity({
       blueprint: options.blueprint ?? "ciJob",
       identifier: options.identifier ?? job.identifier,
       property: options.property,

@@ -22,11 +22,7 @@ export const script = defineScript({
       value: "ID",
       help: "Blueprint of the entity (required here or in the file)",
     },
-    identifier: {
-      short: "i",
-      value: "ID",
-      help: "Identifier of the entity; without it, Port generates one",
-    },
+    identifier: { short: "i", value: "ID", help: "Identifier (else random)" },
     title: { value: "TEXT", help: "Title of the entity" },
     icon: { value: "NAME", help: "Icon of the entity" },
     team: { value: "NAME", repeat: true, help: "Team that owns the entity" },
@@ -80,7 +76,7 @@ export const script = defineScript({
     const json = file
       ? parseJsonObject(await readInput(file), nameOf(file))
       : {};
-    const { blueprint, entity } = buildEntity(options, json);
+    const { blueprint, entity } = await buildEntity(options, json);
     const setVariables = setEnv.length > 0
       ? (await import("../lib/set_env.ts")).prepareSetEnv(setEnv)
       : undefined;
@@ -90,10 +86,16 @@ export const script = defineScript({
       return print({ method: "POST", url, body: entity });
     }
     const stored = await upsertEntity(port, blueprint, entity, options);
-    print(stored);
     const verb = validateOnly ? "Validated (not saved):" : "Created or updated";
-    log(`${verb} entity "${stored.identifier}" of "${blueprint}"`);
-    setVariables?.(stored);
+    const done = `${verb} entity "${stored.identifier}" of "${blueprint}"`;
+    try {
+      setVariables?.(stored);
+    } catch (error) {
+      Object(error).message += `; before that: ${done}`;
+      throw error;
+    }
+    print(stored);
+    log(done);
   },
 });
 

@@ -14,7 +14,7 @@ import { ScriptError, UsageError } from "../lib/errors.ts";
 import { EXIT_CODES } from "../lib/help.ts";
 import { PortError, type PortErrorKind } from "../lib/port.ts";
 import { CREDENTIALS, withServer } from "./support/port.ts";
-import { ROOT, run, runProcess } from "./support/run.ts";
+import { ROOT, run, runProcess, withFolder } from "./support/run.ts";
 
 const NAME = { short: "n", value: "TEXT", required: true } as const;
 
@@ -104,7 +104,10 @@ Deno.test("execute() answers wrong input with one line and exit code 2", async (
   const wrong: [args: string[], line: string][] = [
     [[], "Missing --name TEXT"],
     [["-n=x", "--soft-fail", "y"], 'Unexpected argument "y"'],
-    [["-n=x", "--timeout=x"], `Cannot use --timeout "x": ${duration}`],
+    [
+      ["-n=x", "--timeout=x"],
+      `Cannot use --timeout or PORT_TIMEOUT "x": ${duration}`,
+    ],
   ];
   for (const [args, line] of wrong) {
     const stderr = `error: ${line} (see --help)`;
@@ -116,8 +119,9 @@ const LOGIN = "check PORT_CLIENT_ID, PORT_CLIENT_SECRET and --region";
 const ADMIN = "ask an admin of Port to give the credentials permission";
 const IDENTIFIERS = "check the identifiers and --region";
 const CORRECT = "correct it and run again";
-const API_URL = "check the API URL";
-const NETWORK = `${API_URL} and the network (HTTPS_PROXY, DENO_CERT)`;
+const NOT_PORT = "this is not Port's API: check the API URL";
+const NETWORK = "check the API URL and the network (HTTPS_PROXY, DENO_CERT)";
+const MORE_TIME = "give it more time with --timeout, for example 10m";
 const PROXY = "give HTTPS_PROXY the user and password";
 const LATER = "run it again later";
 const UNSURE =
@@ -142,10 +146,9 @@ const FAILED_REQUESTS: [
   ["rejected", { status: 400, ...unsure }, 5, CORRECT],
   ["unavailable", { status: 503 }, 6, LATER],
   ["unavailable", { status: 500, ...unsure }, 6, UNSURE],
-  ["unavailable", { status: 200 }, 6, API_URL],
-  ["unavailable", { status: 302 }, 6, API_URL],
-  ["unavailable", { status: 404 }, 6, API_URL],
   ["unavailable", { status: 407 }, 6, PROXY],
+  ["unavailable", { status: 429 }, 6, MORE_TIME],
+  ["not-port", { status: 302 }, 6, NOT_PORT],
   ["network", {}, 6, NETWORK],
   ["network", { maybeApplied: true }, 6, LATER],
   ["network", unsure, 6, UNSURE],
@@ -191,6 +194,11 @@ const FAILURES: [error: unknown, code: number, line: string][] = [
   [new ScriptError(8, "Some failed"), 8, "Some failed"],
   [new RangeError("Odd"), 1, "Unexpected error, please report it: Odd"],
   ["text", 1, "Unexpected error, please report it: text"],
+  [
+    new Error("No space left on device (os error 28)"),
+    1,
+    "Cannot use standard input or output: No space left on device (os error 28)",
+  ],
 ];
 
 Deno.test("execute() ends each error with its exit code, all of which --help explains", async () => {
@@ -312,6 +320,56 @@ Deno.test("runScript() colours standard error in CircleCI, and names the page of
   }
 });
 
+/** Prints 5,000 lines, more than a pipe holds, in a shell. */
+async function printThrough(shell: string, before = "") {
+  return await withFolder(async (folder) => {
+    const program = `
+      import { runScript } from "${new URL("lib/cli.ts", ROOT)}";
+      ${before}
+      const run = async ({ print }) => {
+        for (let at = 0; at < 5000; at++) print("x".repeat(99));
+      };
+      await runScript({ name: "x", summary: "", options: {}, examples: {}, run });
+    `;
+    await Deno.writeTextFile(`${folder}/script.js`, program);
+    const env = { ...CREDENTIALS, DENO: Deno.execPath(), NO_COLOR: "1" };
+    const command = `set -o pipefail; "$DENO" run -A script.js ${shell}`;
+    return await runProcess("bash", ["-c", command], { cwd: folder, env });
+  });
+}
+
+const ignore = Deno.build.os !== "linux";
+
+Deno.test("runScript() ends with one line and exit code 1 if it cannot write", {
+  ignore,
+}, async () => {
+  const { code, stderr } = await printThrough("> /dev/full");
+  const line = "error: Cannot use standard input or output: No space left on ";
+  assertEquals([code, stderr], [1, `${line}device (os error 28)\n`]);
+});
+
+Deno.test("runScript() ends quietly when its reader has ended", async () => {
+  const { code, stdout, stderr } = await printThrough("| head -1 | wc -l");
+  assertEquals([code, stdout.trim(), stderr], [0, "1", ""]);
+});
+
+Deno.test(
+  "runScript() waits for a slow reader, even if the pipe does not block",
+  { ignore },
+  async () => {
+    // F_SETFL and O_NONBLOCK of Linux.
+    const before = `
+    const fcntl = { parameters: ["i32", "i32", "i32"], result: "i32" };
+    Deno.dlopen("libc.so.6", { fcntl }).symbols.fcntl(1, 4, 2048);
+  `;
+    // The shell reads byte by byte.
+    const reader =
+      "| { n=0; while read -r line; do n=$((n + 1)); done; echo $n; }";
+    const { code, stdout, stderr } = await printThrough(reader, before);
+    assertEquals([code, stdout.trim(), stderr], [0, "5000", ""]);
+  },
+);
+
 Deno.test("runScript() escapes control characters of a result on a terminal only", async () => {
   const cli = new URL("lib/cli.ts", ROOT);
   for (const isTerminal of [true, false]) {
@@ -328,3 +386,22 @@ Deno.test("runScript() escapes control characters of a result on a terminal only
     assertEquals(stdout, isTerminal ? escaped : "a\x1b[2J\tb\n\x9bc\n");
   }
 });
+
+Deno.test(
+  "runScript() asks for no permission on a terminal",
+  { ignore },
+  async () => {
+    const command = `${Deno.execPath()} run --allow-env=PORT_*,API_URL ` +
+      "get_entity.ts -b service -i cart";
+    // `script` runs a command on a terminal; "n" answers a question.
+    const args = ["-qec", command, "/dev/null"];
+    const { stdout } = await runProcess("script", args, {
+      stdin: "n\n".repeat(9),
+    });
+    assertStringIncludes(
+      stdout,
+      "Cannot log in to Port: PORT_CLIENT_ID is not",
+    );
+    assert(!stdout.includes("Deno requests"), stdout);
+  },
+);

@@ -1,4 +1,8 @@
-import { assertEquals, assertThrows } from "jsr:@std/assert@1.0.19";
+import {
+  assertEquals,
+  assertRejects,
+  assertThrows,
+} from "jsr:@std/assert@1.0.19";
 import {
   buildEntity,
   checkIdentifier,
@@ -14,8 +18,8 @@ function build(flags: Partial<EntityFlags>, file?: JsonObject) {
   return buildEntity({ blueprint: "service", property: [], ...flags }, file);
 }
 
-Deno.test("buildEntity() takes everything from flags, and nothing else", () => {
-  const built = build({
+Deno.test("buildEntity() takes everything from flags, and nothing else", async () => {
+  const built = await build({
     identifier: "checkout",
     title: "Checkout",
     icon: "Microservice",
@@ -34,10 +38,10 @@ Deno.test("buildEntity() takes everything from flags, and nothing else", () => {
       relations: { image: "checkout-1.4.2", owners: ["payments"] },
     },
   });
-  assertEquals(build({}).entity, {});
+  assertEquals((await build({})).entity, {});
 });
 
-Deno.test("buildEntity() overrides the file by flags, name by name", () => {
+Deno.test("buildEntity() overrides the file by flags, name by name", async () => {
   const file = {
     blueprint: "image",
     identifier: "checkout",
@@ -51,7 +55,7 @@ Deno.test("buildEntity() overrides the file by flags, name by name", () => {
     property: ["version=2", "old:=null"],
     relation: ["image=b"],
   };
-  assertEquals(build(flags, file), {
+  assertEquals(await build(flags, file), {
     blueprint: "service",
     entity: {
       identifier: "checkout",
@@ -61,7 +65,7 @@ Deno.test("buildEntity() overrides the file by flags, name by name", () => {
       relations: { image: "b", owners: ["core"] },
     },
   });
-  const { blueprint } = buildEntity({ property: [] }, file);
+  const { blueprint } = await buildEntity({ property: [] }, file);
   assertEquals([blueprint, file.properties.version], ["image", "1"]);
 });
 
@@ -108,7 +112,7 @@ Deno.test("namedValues() rejects what it cannot read, or a name given twice", ()
   assertThrows(relations, UsageError, "Cannot read --relations: Expected");
 });
 
-Deno.test("readEntity() returns an entity without its blueprint", () => {
+Deno.test("readEntity() returns an entity without its blueprint", async () => {
   const query = { combinator: "and", rules: [] };
   const entities: JsonObject[] = [
     { title: "A" },
@@ -117,26 +121,32 @@ Deno.test("readEntity() returns an entity without its blueprint", () => {
     { identifier: "a", properties: null, relations: {} },
   ];
   for (const entity of entities) {
-    const placed = readEntity({ ...entity, blueprint: "b" });
+    const placed = await readEntity({ ...entity, blueprint: "b" });
     assertEquals(placed, { blueprint: "b", entity });
   }
 });
 
-Deno.test("readEntity() rejects what Port would reject or misunderstand", () => {
+Deno.test("readEntity() rejects what Port would reject or misunderstand", async () => {
+  const unknown = "Cannot use the entity: unknown member";
   const bad: [entity: JsonObject, message: string][] = [
     [{ blueprint: ".." }, 'Cannot use the blueprint identifier ".."'],
     [{ identifier: "a b" }, 'Cannot use the entity identifier "a b"'],
-    [{ identifer: "a" }, 'the entity: it has no identifier, but "identifer"'],
+    [{ identifer: "a" }, `${unknown} "identifer", did you mean identifier?`],
+    [
+      { identifier: "a", propertis: {} },
+      `${unknown} "propertis", did you mean properties?`,
+    ],
+    [{ identifier: "a", version: "1" }, `${unknown} "version"`],
     [{ properties: [] }, 'the entity: "properties" must be a JSON object'],
     [{ relations: "x" }, 'the entity: "relations" must be a JSON object'],
   ];
   for (const [entity, message] of bad) {
     const read = () => readEntity({ blueprint: "b", ...entity });
-    assertThrows(read, UsageError, message);
+    await assertRejects(read, UsageError, message);
   }
   for (const entity of [{}, { blueprint: 1 }]) {
-    const reason = "Missing blueprint: give --blueprint ID";
-    assertThrows(() => readEntity(entity), UsageError, reason);
+    const reason = 'Missing --blueprint ID, or "blueprint" in the file';
+    await assertRejects(() => readEntity(entity), UsageError, reason);
   }
 });
 

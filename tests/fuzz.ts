@@ -244,7 +244,10 @@ async function checkEntityFiles(hold: Hold) {
       } else if (text.includes("☠")) {
         assertMatch(result.stderr, /: the number \S+ is too large/);
       } else {
-        assertMatch(result.stderr, /identifier|"(?:prop|rel)|JSON object/);
+        assertMatch(
+          result.stderr,
+          /identifier|unknown member|"(?:prop|rel)|JSON object/,
+        );
       }
     });
   });

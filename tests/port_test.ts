@@ -535,7 +535,7 @@ Deno.test("Port.request() requires what it expects of a success", async () => {
   for (const [body, lacks] of cases) {
     const { result, calls } = await exchange({ steps: [json(body)], expect });
     assertStringIncludes(String(result), `answered 200 without ${lacks}`);
-    assertEquals([result.kind, calls], ["unavailable", [PATH]]);
+    assertEquals([result.kind, calls], ["not-port", [PATH]]);
     assertEquals(result.maybeApplied, true);
   }
   const { result } = await exchange({ steps: [json(whole)], expect });
@@ -548,7 +548,8 @@ Deno.test("PortError tells what kind of failure a status is", async () => {
     "forbidden": [403],
     "not-found": [404],
     "rejected": [400, 402, 405, 409, 410, 413, 415, 422],
-    "unavailable": [301, 407, 408, 425, 429, 500, 501, 502, 503, 504, 520],
+    "not-port": [301, 302],
+    "unavailable": [407, 408, 425, 429, 500, 501, 502, 503, 504, 520],
   };
   for (const [kind, statuses] of Object.entries(kinds)) {
     for (const status of statuses) {
@@ -591,7 +592,7 @@ Deno.test("Port.request() needs a token from a login, and a login that exists", 
       /: Cannot log in to Port at http:\/\/[\d.]+:\d+: /,
     );
     assertStringIncludes(String(result), `Port answered ${cause}`);
-    assertEquals([result.kind, calls], ["unavailable", [LOGIN]]);
+    assertEquals([result.kind, calls], ["not-port", [LOGIN]]);
   }
 });
 

@@ -8,7 +8,7 @@ import {
   withPort,
   WRONG_SECRET,
 } from "./support/port.ts";
-import { run, withFile } from "./support/run.ts";
+import { run, withFile, withFolder } from "./support/run.ts";
 
 const CHECKOUT = "-b service -i checkout";
 
@@ -155,7 +155,7 @@ Deno.test("upsert_entity --dry-run prints the request and needs neither network 
 
 Deno.test("upsert_entity rejects wrong arguments with exit code 2, before any request", async () => {
   await assertWrongCalls("upsert_entity", [
-    ["-i x", "Missing blueprint: give --blueprint ID"],
+    ["-i x", 'Missing --blueprint ID, or "blueprint" in the file'],
     ["-b=", "The value of --blueprint ID is empty"],
     [["-b=service", "-i=a b"], 'Cannot use the entity identifier "a b"'],
     ["-b service -p version", '--property "version": write name=text'],
@@ -238,4 +238,29 @@ Deno.test("upsert_entity accepts the flags that every script has", async () => {
       assertStringIncludes(stdout, '"url": "https://api.us.port.io/v1/');
     }
   });
+});
+
+Deno.test("upsert_entity says that it wrote the entity if --set-env cannot use a value", async () => {
+  const cases: [flags: string[], code: number, reason: string][] = [
+    [
+      ['-p=version:="\\u0000"', "--set-env=A=properties.version"],
+      2,
+      'Cannot set "A": bash cannot hold a NUL',
+    ],
+    [["--set-env=A=properties.size"], 4, 'Cannot find "properties.size"'],
+  ];
+  await withFolder(async (folder) => {
+    const env = { BASH_ENV: `${folder}/env` };
+    await withPort({}, async (port) => {
+      for (const [flags, code, reason] of cases) {
+        const args = [...CHECKOUT.split(" "), ...flags];
+        const result = await port.run("upsert_entity", args, { env });
+        assertEquals([result.code, result.stdout], [code, ""], result.stderr);
+        assertStringIncludes(result.stderr, reason);
+        const written = 'Created or updated entity "checkout" of "service"';
+        assertStringIncludes(result.stderr, `; before that: ${written}`);
+        assertEquals(await Deno.readTextFile(env.BASH_ENV), "");
+      }
+    });
+  }, "/tmp");
 });
