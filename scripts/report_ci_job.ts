@@ -59,7 +59,8 @@ export const script = defineScript({
     map: {
       value: "NAME=VARIABLE",
       repeat: true,
-      help: "Send this property from a variable, not those of ciJob",
+      help:
+        "Send this property from a variable; those of ciJob only with --only",
     },
     only: {
       value: "NAME",
@@ -111,15 +112,25 @@ export const script = defineScript({
       ...(options.identifier === undefined && { title: job.title }),
       properties: chooseProperties(job.properties, options, warn),
     });
+    const sent = { ...Object(entity.properties), ...Object(entity.relations) };
+    if (Object.keys(sent).length === 0) {
+      throw new UsageError(
+        "Cannot report the CI job: there is nothing to send, no chosen " +
+          "variable is set; add --only status to send the status",
+      );
+    }
     if (options.dryRun) {
       const path = apiPath("blueprints", blueprint, "entities");
       const url = settings.apiUrl + path + upsertQuery(options);
       return print({ method: "POST", url, body: entity });
     }
     print(await upsertEntity(port, blueprint, entity, options));
-    const { status, ...others } = Object(entity.properties);
-    const what = status ?? Object.keys(others).join(", ");
-    log(`Reported "${what}" of "${job.title}" to "${blueprint}"`);
+    const { status } = Object(entity.properties);
+    const what = status ?? Object.keys(sent).join(", ");
+    log(
+      `Reported "${what}" of "${job.title}" to "${blueprint}"` +
+        (status ? "" : "; the status is not sent without --only status"),
+    );
   },
 });
 
@@ -136,16 +147,23 @@ function chooseProperties(
   { map, only }: { map: string[]; only: string[] },
   warn: (line: string) => void,
 ): Record<string, string> {
-  const variables = Object.fromEntries(map.map(parseMapping));
-  const mapped = readVariables(variables);
-  for (const [name, variable] of Object.entries(variables)) {
-    if (Object.hasOwn(mapped, name)) continue;
-    warn(`${variable} is not set: "${name}" is left out`);
+  const variables = new Map<string, string>();
+  for (const [name, variable] of map.map(parseMapping)) {
+    if (variables.has(name)) {
+      throw new UsageError(`Cannot use --map: "${name}" is given twice`);
+    }
+    variables.set(name, variable);
   }
-  const isWanted = (name: string) =>
-    only.length > 0 ? only.includes(name) : map.length === 0;
-  const chosen = Object.entries(properties).filter(([name]) => isWanted(name));
-  return { ...Object.fromEntries(chosen), ...mapped };
+  const mapped = [...variables].flatMap(([name, variable]) => {
+    const value = environmentVariable(variable);
+    if (value) return [[name, checkValue(variable, value)]];
+    warn(`${variable} is not set: "${name}" is left out`);
+    return [];
+  });
+  const isAll = map.length === 0 && only.length === 0;
+  const chosen = Object.entries(properties)
+    .filter(([name]) => isAll || only.includes(name));
+  return Object.fromEntries([...chosen, ...mapped]);
 }
 
 function parseMapping(text: string): [property: string, variable: string] {
@@ -157,9 +175,7 @@ function parseMapping(text: string): [property: string, variable: string] {
     );
   }
   if (SECRET.test(variable)) {
-    throw new UsageError(
-      `Cannot use --map "${text}": a secret must not be sent as a property`,
-    );
+    throw refuseSecret(variable, "its name suggests a secret");
   }
   const { state } = Deno.permissions.querySync({ name: "env", variable });
   if (state === "granted") return [property, variable];
@@ -168,8 +184,23 @@ function parseMapping(text: string): [property: string, variable: string] {
   );
 }
 
-/** Variables whose names suggest a secret. */
-const SECRET = /^PORT_CLIENT_|TOKEN|SECRET|PASSWORD/i;
+/** CircleCI's own URLs lose their credentials; others are refused with them. */
+function checkValue(variable: string, value: string): string {
+  const clean = withoutCredentials(value);
+  if (clean === value || variable.startsWith("CIRCLE_")) return clean;
+  throw refuseSecret(variable, "its value is a URL with credentials");
+}
+
+function refuseSecret(variable: string, reason: string): UsageError {
+  return new UsageError(
+    `Cannot send ${variable} as a property: ${reason}; if it is not secret, ` +
+      "use --property",
+  );
+}
+
+/** Names of variables, and of parameters in a URL, that suggest a secret. */
+const SECRET =
+  /^PORT_CLIENT_|TOKEN|SECRET|PASS|PWD|KEY|WEBHOOK|DSN|CREDENTIAL|DATABASE_URL/i;
 
 /** The running CI job, as an entity of the blueprint `ciJob`. */
 export interface CiJob {
@@ -242,7 +273,7 @@ export function readCiJob(
  */
 export function readVariables(
   names: Readonly<Record<string, string>>,
-  variable: ReadVariable = environmentVariable,
+  variable: ReadVariable,
 ): Record<string, string> {
   return Object.fromEntries(
     Object.entries(names).flatMap(([property, name]) => {
@@ -269,13 +300,23 @@ function readPlaces(variable: ReadVariable): Record<string, string> {
   };
 }
 
-/** A remote may contain a token: `https://x:token@github.com/acme/shop`. */
+const SECRET_PARAMETER = new RegExp(
+  `[?&#;][^\\s=&#;]*(?:${SECRET.source})[^\\s=&#;]*=\\S*`,
+  "gi",
+);
+
+/**
+ * Removes credentials from URLs: `https://x:token@github.com/acme/shop`. A
+ * password may contain an unencoded `/` or `@`, so all from the first colon to
+ * the last `@` may belong to it. Neither the user of SSH is a credential, nor
+ * what precedes the digest of an image.
+ */
 function withoutCredentials(text: string): string {
   return text
-    .replace(/(:\/\/)[^\s/?#]*@/g, "$1")
-    // A password may contain an unencoded slash; a port is not a password.
-    .replace(/(:\/\/)[^\s/?#@:]*:(?!\d+(?:[/?#]|$))\S*@/g, "$1")
-    .replace(/^[^\s/@:]+:[^\s@]*@(?=[^\s@]+:)/, "");
+    .replace(/(:\/\/)[^\s/?#@:]*:\S*@(?!sha256:)/g, "$1")
+    .replace(/(?<!ssh)(:\/\/)[^\s/?#]*@/g, "$1")
+    .replace(/^[^\s/@:]+:(?!\/\/)\S*@(?!sha256:)(?=[^\s@:]+:)/, "")
+    .replace(SECRET_PARAMETER, "");
 }
 
 /**
@@ -284,17 +325,20 @@ function withoutCredentials(text: string): string {
  * @param remote The URL of the repository: HTTPS, SSH or `git@host:path`.
  * @param branch The branch.
  * @returns Its page on GitHub, GitLab, Bitbucket Cloud or a server with the
- * paths of GitHub; `undefined` if the remote is not a URL, or is a Bitbucket
- * Server, which has other paths.
+ * paths of GitHub; `undefined` if the remote is not a URL or a Bitbucket
+ * Server, which has other paths, or if the branch is the pull request of a fork.
  */
 export function branchPage(remote: string, branch: string): string | undefined {
-  const short = /^(?:[^@/]+@)?([^@/:]+):(?!\/\/)(.+)$/.exec(remote);
-  const url = URL.parse(short ? `ssh://${short[1]}/${short[2]}` : remote);
-  if (!url?.hostname || !branch) return undefined;
+  const clean = withoutCredentials(remote);
+  const short = /^(?:[^@/]+@)?([^@/:]+):(?!\/\/)(.+)$/.exec(clean);
+  const url = URL.parse(short ? `ssh://${short[1]}/${short[2]}` : clean);
+  if (!url?.hostname || !branch || /^pull\/\d+$/.test(branch)) return undefined;
   const path = url.pathname.replace(/^\/+|\/+$/g, "").replace(/\.git$/, "");
-  if (path.startsWith("scm/")) return undefined;
   // Neither the port of SSH nor its host for port 443 are those of the web.
   const host = url.hostname.replace(/^(?:alt)?ssh\./, "");
+  const isBitbucketServer = path.startsWith("scm/") || url.port === "7999" ||
+    (host.includes("bitbucket") && host !== "bitbucket.org");
+  if (isBitbucketServer) return undefined;
   const isWeb = /^https?:$/.test(url.protocol);
   const origin = isWeb ? url.origin : `https://${host}`;
   const between = host === "bitbucket.org"

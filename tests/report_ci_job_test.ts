@@ -16,6 +16,7 @@ import { CIRCLECI } from "./support/calls.ts";
 import {
   assertFailures,
   assertWrongCalls,
+  SECRET,
   type TestPort,
   withPort,
   type WrongCall,
@@ -77,8 +78,12 @@ Deno.test("report_ci_job updates a blueprint of another shape", async () => {
       { env: { ...JOB.env, CIRCLE_REPOSITORY_URL: url } },
     );
     assertEquals(code, 0, stderr);
-    const warning = 'warning: CIRCLE_TAG is not set: "version" is left out\n';
-    assertStringIncludes(stderr, warning);
+    assertEquals(
+      stderr,
+      'warning: CIRCLE_TAG is not set: "version" is left out\n' +
+        'Reported "commitHash, url, replicas, image" of "build #42" to ' +
+        '"service"; the status is not sent without --only status\n',
+    );
     assertEquals(await port.entity("service", "checkout"), {
       identifier: "checkout",
       properties: {
@@ -88,6 +93,31 @@ Deno.test("report_ci_job updates a blueprint of another shape", async () => {
       },
       relations: { image: "checkout-1" },
     });
+  });
+});
+
+Deno.test("report_ci_job --map sends the status with --only status", async () => {
+  await withPort({}, async (port) => {
+    const args = "--status success --map tag=CIRCLE_TAG --only status";
+    const { code, stderr } = await port.run("report_ci_job", args, JOB);
+    const warning = 'warning: CIRCLE_TAG is not set: "tag" is left out\n';
+    const line = 'Reported "success" of "build #42" to "ciJob"\n';
+    assertEquals([code, stderr], [0, warning + line]);
+    const { properties } = await reported(port);
+    assertEquals(properties, { status: "success" });
+  });
+});
+
+Deno.test("report_ci_job fails if there is nothing to send", async () => {
+  await withPort({}, async (port) => {
+    for (const choice of ["--map tag=CIRCLE_TAG", "--only tag"]) {
+      const args = `--status success ${choice}`;
+      const { code, stderr } = await port.run("report_ci_job", args, JOB);
+      assertEquals(code, 2);
+      assertStringIncludes(stderr, "there is nothing to send");
+      assertEquals(stderr.includes("CIRCLE_TAG"), choice.startsWith("--map"));
+    }
+    assertEquals(port.log, []);
   });
 });
 
@@ -107,8 +137,7 @@ Deno.test("report_ci_job rejects wrong arguments with exit code 2, before any re
     ["-s running --only colour", 'Cannot use --only "colour"'],
     ["-s running --map sha", 'Cannot read --map "sha"'],
     ["-s running --map home=HOME", "Cannot read HOME"],
-    ["-s running --map a=PORT_CLIENT_SECRET", "a secret"],
-    ["-s running --map a=CIRCLE_OIDC_TOKEN_V2", "a secret"],
+    ["-s running --map a=CIRCLE_SHA1 --map a=CIRCLE_JOB", '"a" is given twice'],
     ["-s running -i ..", 'Cannot use the entity identifier ".."'],
     ["-s running -b a=b", 'Cannot use the blueprint identifier "a=b"'],
     ["-s running -p x", 'Cannot read --property "x"'],
@@ -120,6 +149,47 @@ Deno.test("report_ci_job rejects wrong arguments with exit code 2, before any re
     "report_ci_job",
     calls.map(([flags, message]): WrongCall => [flags, message, { env }]),
   );
+});
+
+Deno.test("report_ci_job --map rejects secrets, without showing them", async () => {
+  const permissions = ["--allow-env", "--allow-net=127.0.0.1"];
+  const call = (variable: string, value: string, reason: string): WrongCall => {
+    const env = { ...CIRCLECI, CIRCLECI: "", [variable]: value };
+    const message = `Cannot send ${variable} as a property: ${reason}`;
+    return [`-s running --map a=${variable}`, message, { env, permissions }];
+  };
+  const names = "PORT_CLIENT_ID CIRCLE_OIDC_TOKEN CIRCLE_OIDC_TOKEN_V2 " +
+    "NPM_SECRET DB_PASS DB_PWD api_key SLACK_WEBHOOK SENTRY_DSN " +
+    "AWS_CREDENTIALS DATABASE_URL";
+  const urls = [
+    `postgres://u:${SECRET}@db/shop`,
+    `https://u:/${SECRET}@github.com/a`,
+    `https://${SECRET}@github.com/a`,
+    `u:${SECRET}@github.com:a/b.git`,
+    `https://gitlab.com/a?x=1&private_token=${SECRET}`,
+  ];
+  // assertWrongCalls() fails if an error shows SECRET.
+  await assertWrongCalls("report_ci_job", [
+    ...names.split(" ").map((name) => call(name, SECRET, "its name suggests ")),
+    ...urls.map((url) => call("PAGE", url, "its value is a URL with cred")),
+  ]);
+});
+
+Deno.test("report_ci_job --map sends what only resembles a secret", async () => {
+  const permissions = ["--allow-env", "--allow-net"];
+  const values = [
+    "ssh://git@github.com/a/b",
+    "git@github.com:a/b.git",
+    "https://acme.test:8443/a?b=1#c",
+    "registry.test:5000/shop@sha256:c0ffee",
+    "me@acme.test",
+  ];
+  for (const VALUE of values) {
+    const args = "-s running --map a=VALUE --dry-run";
+    const env = { ...JOB.env, VALUE };
+    const { stdout } = await run("report_ci_job", args, { permissions, env });
+    assertEquals(JSON.parse(stdout).body.properties, { a: VALUE });
+  }
 });
 
 Deno.test("report_ci_job ends with the link of the run if it fails in CircleCI", async () => {
@@ -213,10 +283,16 @@ Deno.test("readVariables() removes credentials from every URL", () => {
     ["https://hush@gitlab.com/a.git", "https://gitlab.com/a.git"],
     ["https://u:ha/sh@github.com/a", "https://github.com/a"],
     ["u:hush@github.com:a/b.git", "github.com:a/b.git"],
-    ["see http://u:p@a/x, ssh://git@b/y", "see http://a/x, ssh://b/y"],
+    ["https://x:123/y@github.com/a/b", "https://github.com/a/b"],
+    ["https://u:ha@sh/1@github.com/a", "https://github.com/a"],
+    ["u:ha@sh@github.com:a/b.git", "github.com:a/b.git"],
+    ["https://a.test/b?private_token=hush&c=1", "https://a.test/b"],
+    ["https://a.test/b?c=1&private_token=hush", "https://a.test/b?c=1"],
+    ["https://a.test/b#access_token=hush", "https://a.test/b"],
+    ["see http://u:p@a/x, ssh://git@b/y", "see http://a/x, ssh://git@b/y"],
     ["git@github.com:a/b.git", "git@github.com:a/b.git"],
     ["https://acme.test/a@b", "https://acme.test/a@b"],
-    ["https://acme.test:8443/a@b", "https://acme.test:8443/a@b"],
+    ["https://acme.test:8443/a", "https://acme.test:8443/a"],
   ];
   for (const [url, without] of urls) {
     assertEquals(readVariables({ a: "A" }, () => url), { a: without });
@@ -238,8 +314,15 @@ Deno.test("branchPage() finds the page at each VCS", () => {
     ["ssh://git@altssh.bitbucket.org:443/a/b.git", "c", `${bitbucket}/c`],
     ["git@gitlab.com:a/b/c.git", "d", "https://gitlab.com/a/b/c/-/tree/d"],
     ["https://gitlab.test/a/b", "к", "https://gitlab.test/a/b/-/tree/%D0%BA"],
-    // Bitbucket's server, no branch, and no web server at all.
-    ["https://bitbucket.acme.test/scm/a/b.git", "main"],
+    ["https://x:123/y@github.com/a/b", "main", `${github}/main`],
+    ["https://github.com/a/b?private_token=hush", "main", `${github}/main`],
+    ["https://github.com/a/b", "pull/7/c", `${github}/pull/7/c`],
+    // A fork's pull request, Bitbucket's server, no branch, no web server.
+    ["https://github.com/a/b", "pull/7"],
+    ["https://git.acme.test/scm/a/b.git", "main"],
+    ["ssh://git@git.acme.test:7999/a/b.git", "main"],
+    ["ssh://git@bitbucket.acme.test/a/b.git", "main"],
+    ["git@bitbucket.acme.test:a/b.git", "main"],
     ["https://github.com/a/b", ""],
     ["", "main"],
     ["/srv/git/b.git", "main"],
