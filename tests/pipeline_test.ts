@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
-import { type Config, parseConfig, runJob } from "./support/pipeline.ts";
-import { CIRCLECI } from "./support/calls.ts";
+import {
+  type Config,
+  parseConfig,
+  runJob,
+  runWorkflow,
+} from "./support/pipeline.ts";
+import { CIRCLECI, prepare } from "./support/calls.ts";
 import { put, type TestPort, withPort, WRONG_SECRET } from "./support/port.ts";
 import { ROOT } from "./support/run.ts";
 
@@ -30,6 +35,43 @@ async function properties(port: TestPort, blueprint: string, id: string) {
 const JOB = CIRCLECI.CIRCLE_WORKFLOW_JOB_ID;
 const DEPLOYMENT = { service: "checkout", version: "1.4.2" };
 
+Deno.test("the pipeline's workflow passes twice, from an empty catalogue on", async () => {
+  await withPort({}, async (port) => {
+    for (const version of ["a".repeat(40), "b".repeat(40)]) {
+      const results = await runWorkflow(CONFIG, "main", port, {
+        pipeline: { "pipeline.git.revision": version },
+        // These run the tests.
+        skip: ["check", "copied"],
+      });
+      assertEquals([...results.keys()], ["report-to-port", "deploy"]);
+      for (const { isFailed, stderr } of results.values()) {
+        assert(!isFailed, stderr);
+      }
+      const service = await properties(port, "service", "circleci-port");
+      assertEquals(service, { version, lifecycle: "deployed" });
+    }
+  });
+});
+
+Deno.test("README's recipe for action runs runs only with a run id", async () => {
+  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+  const blocks = readme.match(/(?<=^```yaml\n).*?(?=^```$)/gms) ?? [];
+  const text = blocks.find((block) => block.includes("port-run-id"));
+  const recipe = parseConfig(text ?? "");
+  await withPort({}, async (port) => {
+    const push = await runWorkflow(recipe, "run-action", port);
+    assertEquals([push.size, port.log], [0, []]);
+    const id = await prepare(port);
+    const results = await runWorkflow(recipe, "run-action", port, {
+      pipeline: { "pipeline.parameters.port-run-id": id },
+    });
+    const result = results.get("run-action");
+    assertEquals(result?.isFailed, false, result?.stderr);
+    const answer = await port.call("GET", `/actions/runs/${id}`);
+    assertEquals((await answer.json()).run.status, "SUCCESS");
+  });
+});
+
 Deno.test("the pipeline's job report-to-port leaves the version in Port, whatever it is", async () => {
   for (const version of ["1.4.2", HOSTILE]) {
     await withPort({}, async (port) => {
@@ -41,13 +83,13 @@ Deno.test("the pipeline's job report-to-port leaves the version in Port, whateve
   }
 });
 
-Deno.test("the pipeline's job deploy reports itself and hands the old version on", async () => {
+Deno.test("the pipeline's job deploy reports itself", async () => {
   await withPort({}, async (port) => {
     const before = { version: "1.4.1", locked_in_prod: false };
     await putCheckout(port, before);
     const result = await runJob(CONFIG, "deploy", DEPLOYMENT, port);
     assert(!result.isFailed, result.stderr);
-    assertMatch(result.stdout, /Here 1\.4\.1 would give way to 1\.4\.2/);
+    assertMatch(result.stdout, /Here version 1\.4\.2 would be deployed/);
     const job = await properties(port, "ciJob", JOB);
     assertEquals(job.status, "success");
     assertEquals(job.jobBranch, "https://github.com/acme/shop/tree/main");
@@ -134,10 +176,32 @@ Deno.test("upsert-entity and get-entity take hostile parameters for values only"
   });
 });
 
+Deno.test("upsert-entity and get-entity take values that look like flags", async () => {
+  await withPort({}, async (port) => {
+    const identifier = "--replace";
+    const entity = { blueprint: "service", identifier };
+    await put(port, "service", [{ identifier, properties: { version: "1" } }]);
+    const none = { properties: "", relations: "" };
+    const { isFailed, stderr } = await runSteps(
+      port,
+      { "upsert-entity": { ...entity, ...none, title: "--replace" } },
+      { "get-entity": { ...entity, expect: "title=--replace" } },
+      { "get-entity": { ...entity, expect: "--select" } },
+    );
+    assert(isFailed);
+    assert(stderr.includes('Cannot read --expect "--select"'), stderr);
+    assertEquals(await properties(port, "service", identifier), {
+      version: "1",
+    });
+  });
+});
+
 Deno.test("report-ci-job takes hostile parameters for values only", async () => {
   const cases: [parameters: Config, says?: string][] = [
     [{ blueprint: HOSTILE }, "Cannot use the blueprint identifier"],
+    [{ blueprint: "--only" }, "Cannot upsert"],
     [{ relations: HOSTILE }, "Cannot read --relation"],
+    [{ relations: "--only" }, "Cannot read --relation"],
     [{ relations: `image:=["${HOSTILE}"]` }, "Cannot read --relation"],
     [{ relations: 'image:=["a+b", "c:d"]' }],
   ];

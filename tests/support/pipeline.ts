@@ -1,7 +1,7 @@
 /**
- * Runs a job of a CircleCI configuration as CircleCI does: commands and
- * parameters expanded, each step in a shell of its own, `$BASH_ENV` and `when`
- * honoured.
+ * Runs the jobs and workflows of a CircleCI configuration as CircleCI does: it
+ * expands commands and parameters, runs each step in its own shell, and supports
+ * `$BASH_ENV`, `when`, `requires` and `context`.
  *
  * @module
  */
@@ -18,9 +18,9 @@ export interface Config {
   [name: string]: Value;
 }
 
-/** What a `run` step comes to when it is expanded. */
-export interface Step {
-  /** As it is shown in CircleCI. */
+/** An expanded `run` step. */
+interface Step {
+  /** The name shown in CircleCI. */
   name: string;
   /** The shell commands. */
   command: string;
@@ -32,7 +32,7 @@ export interface Step {
 
 /** How a job ended. */
 export interface JobResult {
-  /** Whether it is red. */
+  /** Whether it failed. */
   isFailed: boolean;
   /** The steps that ran, by name. */
   ran: string[];
@@ -42,7 +42,7 @@ export interface JobResult {
   stderr: string;
 }
 
-/** What CircleCI knows of a pipeline; made up. */
+/** The pipeline values of CircleCI; made up. */
 const PIPELINE: Config = {
   "pipeline.git.revision": CIRCLECI.CIRCLE_SHA1,
   "pipeline.project.git_url": "https://github.com/acme/shop",
@@ -58,9 +58,9 @@ export function parseConfig(text: string): Config {
  *
  * @param config The configuration with the job and the commands that it uses.
  * @param name The job.
- * @param parameters What a workflow gives it.
- * @param port The local Port, and the credentials as of a context.
- * @param pipeline Values of the pipeline on top of those that are made up.
+ * @param parameters Its parameters, which a workflow sets.
+ * @param port The local Port, with the variables of the context.
+ * @param pipeline Pipeline values that override the made-up ones.
  * @returns How it ended.
  */
 export async function runJob(
@@ -92,6 +92,53 @@ export async function runJob(
   });
 }
 
+/**
+ * Runs the jobs of a workflow, each after the jobs that it requires.
+ *
+ * @param config The configuration.
+ * @param name The workflow.
+ * @param port The local Port, with the variables of the context.
+ * @param options Pipeline values that override the made-up ones; jobs that are
+ * assumed to succeed and do not run.
+ * @returns How each job ended that ran, in this order.
+ */
+export async function runWorkflow(
+  config: Config,
+  name: string,
+  port: TestPort,
+  { pipeline = {}, skip = [] }: { pipeline?: Config; skip?: string[] } = {},
+): Promise<Map<string, JobResult>> {
+  const { when, jobs } = mapping(mapping(config.workflows)[name]);
+  const defaults = Object.entries(mapping(config.parameters ?? {}))
+    .map((
+      [id, it],
+    ) => [`pipeline.parameters.${id}`, mapping(it).default ?? ""]);
+  const values = { ...PIPELINE, ...Object.fromEntries(defaults), ...pipeline };
+  const results = new Map<string, JobResult>();
+  if (when !== undefined && !holds(fill(when, values))) return results;
+  const uses: Config = Object.assign(
+    {},
+    ...list(jobs).map((job) => typeof job === "string" ? { [job]: {} } : job),
+  );
+  const succeeds = async (job: string): Promise<boolean> => {
+    if (skip.includes(job)) return true;
+    if (!results.has(job)) {
+      const { requires = [], context, filters: _, ...parameters } = mapping(
+        fill(mapping(uses[job]), values),
+      );
+      for (const required of list(requires)) {
+        if (!await succeeds(String(required))) return false;
+      }
+      const given = context === "port" ? port : { ...port, env: {} };
+      const result = await runJob(config, job, parameters, given, values);
+      results.set(job, result);
+    }
+    return results.get(job)?.isFailed === false;
+  };
+  for (const job of Object.keys(uses)) await succeeds(job);
+  return results;
+}
+
 async function runStep(
   step: Step,
   result: JobResult,
@@ -108,15 +155,8 @@ async function runStep(
   result.isFailed ||= code !== 0;
 }
 
-/**
- * Expands steps to those that run something.
- *
- * @param config The configuration with the commands.
- * @param steps The steps of a job or a command.
- * @param values The parameters by name.
- * @returns The `run` steps; others, such as `checkout`, are left out.
- */
-export function expand(config: Config, steps: Value[], values: Config): Step[] {
+/** Expands steps into `run` steps; others, such as `checkout`, are left out. */
+function expand(config: Config, steps: Value[], values: Config): Step[] {
   const commands = mapping(config.commands ?? {});
   return steps.flatMap((step) => {
     const [kind = "", raw = {}] = typeof step === "string"
@@ -164,18 +204,20 @@ function withDefaults(owner: Config, given: Config): Config {
   }
   const known = declared.map(([name]) => name);
   for (const name of Object.keys(given)) {
-    if (!known.includes(name)) throw new Error(`No parameter ${name}`);
+    if (!known.includes(name)) throw new Error(`Unknown parameter ${name}`);
   }
   return values;
 }
 
-/** Only what `when` of this project's configuration uses. */
+/** Evaluates the logic statements that this project uses. */
 function holds(condition: Value): boolean {
-  const [first, ...others] = list(mapping(condition).equal);
+  const { not, equal } = mapping(condition);
+  if (not !== undefined) return !holds(not);
+  const [first, ...others] = list(equal);
   return others.every((other) => other === first);
 }
 
-/** Puts values for `<< name >>`; a tag that stands alone keeps their type. */
+/** Replaces `<< name >>`; a value that consists only of it keeps its type. */
 function fill(value: Value, values: Config): Value {
   if (Array.isArray(value)) return value.map((item) => fill(item, values));
   if (typeof value === "object" && value !== null) {
@@ -194,7 +236,7 @@ function fill(value: Value, values: Config): Value {
 
 function lookUp(name: string, values: Config): Value {
   const value = values[name];
-  if (value === undefined) throw new Error(`Nothing known as << ${name} >>`);
+  if (value === undefined) throw new Error(`Unknown value << ${name} >>`);
   return value;
 }
 
@@ -214,7 +256,7 @@ function toStrings(value: Value): Record<string, string> {
   return Object.fromEntries(
     Object.entries(mapping(value)).map(([name, item]) => [
       name,
-      // CircleCI makes 1 and 0 of booleans.
+      // CircleCI turns booleans into 1 and 0.
       String(typeof item === "boolean" ? Number(item) : item),
     ]),
   );
