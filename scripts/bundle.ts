@@ -6,6 +6,12 @@
  * @module
  */
 
+const HELP = `Bundle each script into one file, and write their checksums
+
+Usage: deno task bundle [FOLDER]
+
+  FOLDER  Where to write the files (default dist)`;
+
 const ROOT = new URL("..", import.meta.url);
 
 /** Scripts that are useful only in this repository. */
@@ -48,4 +54,15 @@ if (!globalThis.Deno) throw "Run this with deno, not with node";
     .replaceAll("scripts/${name}.ts", "./${name}.js");
 }
 
-if (import.meta.main) await bundleAll(Deno.args[0] ?? "dist");
+if (import.meta.main) {
+  const [folder = "dist", ...more] = Deno.args;
+  const unexpected = folder.startsWith("-") ? folder : more[0];
+  if (Deno.args.includes("--help") || Deno.args.includes("-h")) {
+    console.log(HELP);
+  } else if (unexpected !== undefined) {
+    console.error(`error: Unexpected argument "${unexpected}" (see --help)`);
+    Deno.exit(2);
+  } else {
+    await bundleAll(folder);
+  }
+}

@@ -6,6 +6,10 @@
  * @module
  */
 
+const HELP = `Save and read entities in a local Port
+
+Usage: deno task demo`;
+
 /** The example entity in Port's CircleCI documentation. */
 const EXAMPLE = {
   myStringProp: "My value",
@@ -134,11 +138,22 @@ function expectSame(actual: unknown, expected: unknown): void {
   );
 }
 
-if (import.meta.main) {
+async function main(args: string[]): Promise<number> {
+  if (args.includes("--help") || args.includes("-h")) {
+    console.log(HELP);
+    return 0;
+  }
+  if (args.length > 0) {
+    console.error(`error: Unexpected argument "${args[0]}" (see --help)`);
+    return 2;
+  }
   try {
     await demo();
+    return 0;
   } catch (error) {
     console.error(`error: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
+    return 1;
   }
 }
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -84,6 +84,28 @@ Deno.test("each bundle is small, says its permissions and licence, and runs alon
   });
 });
 
+Deno.test("bundle and demo show help, refuse unknown arguments, and do nothing else", async () => {
+  const refused = (arg: string) =>
+    [2, `error: Unexpected argument "${arg}" (see --help)\n`] as const;
+  const cases: [name: string, args: string, code: number, stderr: string][] = [
+    ["bundle", "--help", 0, ""],
+    ["bundle", "dist -h", 0, ""],
+    ["bundle", "--out", ...refused("--out")],
+    ["bundle", "a b", ...refused("b")],
+    ["demo", "--help", 0, ""],
+    ["demo", "now", ...refused("now")],
+  ];
+  for (const [name, args, code, stderr] of cases) {
+    await withFolder(async (cwd) => {
+      const result = await run(name, args, { cwd });
+      assertEquals([result.code, result.stderr], [code, stderr]);
+      const usage = `\n\nUsage: deno task ${name}`;
+      assertEquals(result.stdout.includes(usage), code === 0);
+      assertEquals([...Deno.readDirSync(cwd)], []);
+    });
+  }
+});
+
 Deno.test("bundles are the same bytes wherever they are made, and sha256sum agrees", async () => {
   await withBundles(async (folder) => {
     const options = { cwd: folder };

@@ -158,7 +158,7 @@ Deno.test("readSettings() accepts only Port's hosts and loopback from API_URL", 
 });
 
 Deno.test("readSettings() never takes API_URL from .env, and warns if it is Port's", async () => {
-  const files: [file: string, warning?: string][] = [
+  const files: [file: string, ...warnings: string[]][] = [
     ["API_URL=https://hush.test"],
     ["API_URL=https://myapi.port.io"],
     [

@@ -227,6 +227,7 @@ function inherited(): Record<string, string> {
     "XDG_CACHE_HOME",
     "NO_PROXY",
     "NPM_CONFIG_REGISTRY",
+    "JSR_URL",
   );
 }
 
