@@ -1,6 +1,6 @@
 /**
- * The least that a Deno program needs for one upsert: log in, send the entity,
- * print the answer. `deno task bench` compares the scripts with it.
+ * A minimal Deno program for one upsert: log in, send the entity, print the
+ * response. `deno task bench` compares the scripts with it.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export async function post(url: string, body: unknown, token?: string) {
   return await response.json();
 }
 
-/** Path and query of an upsert. */
+/** The path and query of an upsert. */
 export const UPSERT = "/v1/blueprints/service/entities?upsert=true&merge=true";
 
 if (import.meta.main) {

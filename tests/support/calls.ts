@@ -1,11 +1,11 @@
 /**
- * A working call of each script.
+ * Arguments with which each script succeeds.
  *
  * @module
  */
 import { put, type TestPort } from "./port.ts";
 
-/** What CircleCI sets for every job; made up. */
+/** The variables that CircleCI sets for every job; made up. */
 export const CIRCLECI = {
   CIRCLECI: "true",
   CIRCLE_BRANCH: "main",
@@ -21,10 +21,10 @@ export const CIRCLECI = {
   CIRCLE_WORKFLOW_JOB_ID: "7e3c5c2e-0000-4000-8000-000000000002",
 };
 
-/** Flags that name an entity. */
+/** The flags that identify an entity. */
 export const ENTITY = ["-b", "service", "-i", "checkout"];
 
-/** A call of each script that talks to Port, and its standard input. */
+/** Arguments and standard input for each script that connects to Port. */
 export const CALLS: Record<string, { args: string[]; stdin?: string }> = {
   upsert_entity: { args: ENTITY },
   get_entity: { args: ENTITY },
@@ -41,10 +41,10 @@ export const CALLS: Record<string, { args: string[]; stdin?: string }> = {
 };
 
 /**
- * Puts there what {@linkcode CALLS} work on.
+ * Creates what {@linkcode CALLS} need: an entity and an action run.
  *
  * @param port The local Port.
- * @returns The id of the run that one of them updates, as `PORT_RUN_ID`.
+ * @returns The id of the run, for `PORT_RUN_ID`.
  */
 export async function prepare(port: TestPort): Promise<string> {
   await put(port, "service", ["checkout"]);

@@ -1,5 +1,5 @@
 /**
- * A client of the local Port, for the tests of itself.
+ * A client of the local Port, for its own tests.
  *
  * @module
  */
@@ -10,20 +10,20 @@ import { type TestPort, withPort } from "./port.ts";
 /** A JSON object. */
 export type Body = Record<string, unknown>;
 
-/** How the message begins, the body that gets it, and the status (422). */
+/** Start of the error message, request body, and status (default 422). */
 export type Refused = [message: string, body?: unknown, status?: number];
 
-/** Sends requests, each given as method and path, separated by a space. */
+/** Sends requests, given as `METHOD /path`. */
 export interface Client extends TestPort {
-  /** Sends a request; resolves to the status and the body of the answer. */
+  /** Sends a request; returns the status and body of the response. */
   send(request: string, body?: unknown): Promise<[status: number, Body]>;
-  /** Sends a request that must succeed; resolves to the body of the answer. */
+  /** Sends a request that must succeed; returns the body of the response. */
   must(request: string, body?: unknown): Promise<Body>;
-  /** Sends each body, which must get its message. */
+  /** Sends each body, which must be rejected with its message. */
   refuse(request: string, cases: Refused[]): Promise<void>;
   /** Creates entities. */
   put(blueprint: string, ...entities: Body[]): Promise<void>;
-  /** Starts the action `deploy`; resolves to the path of its run. */
+  /** Starts the action `deploy`; returns the path of its run. */
   startRun(): Promise<string>;
 }
 
@@ -46,7 +46,7 @@ export function testPort(
 }
 
 /**
- * Starts a local Port, lets a test use it and ends it.
+ * Runs a test with a local Port.
  *
  * @param options How the local Port behaves.
  * @param test The test.
@@ -107,9 +107,9 @@ function makeClient(port: TestPort): Client {
 }
 
 /**
- * Makes a search query.
+ * Creates a search query.
  *
- * @param rules The rules that must all hold.
+ * @param rules Rules that must all match.
  * @returns The query.
  */
 export function and(...rules: unknown[]): Body {
@@ -117,7 +117,7 @@ export function and(...rules: unknown[]): Body {
 }
 
 /**
- * Makes a search rule.
+ * Creates a search rule.
  *
  * @param property The name of a property.
  * @param value The value.
@@ -129,9 +129,9 @@ export function is(property: string, value: unknown, operator = "="): Body {
 }
 
 /**
- * Returns the identifiers in an answer.
+ * Returns the identifiers in a response.
  *
- * @param answer The body of the answer.
+ * @param answer The body of the response.
  * @returns The identifiers, separated by spaces.
  */
 export function identifiers({ entities }: Body): string {
@@ -139,11 +139,12 @@ export function identifiers({ entities }: Body): string {
 }
 
 /**
- * Lets the local Port, which runs in this process, read another time.
+ * Runs a step while the clock of this process, and so of the local Port, shows
+ * another time.
  *
  * @param now The time, in milliseconds since 1970.
- * @param step What happens at that time.
- * @returns What the step results in.
+ * @param step The step.
+ * @returns The result of the step.
  */
 export async function atTime<Result>(
   now: number,

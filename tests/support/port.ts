@@ -1,5 +1,5 @@
 /**
- * A local Port for one test.
+ * Starts a local Port, or another server, for one test.
  *
  * @module
  */
@@ -18,35 +18,35 @@ import { type Args, type Result, run, type RunOptions } from "./run.ts";
 /** The made-up secret of these tests; it must appear in no output. */
 export const SECRET = "made-up-secret-of-the-tests";
 
-/** The credentials that the local Port of these tests takes. */
+/** The credentials that the local Port of these tests accepts. */
 export const CREDENTIALS = {
   PORT_CLIENT_ID: "made-up-id",
   PORT_CLIENT_SECRET: SECRET,
 };
 
-/** Variables with a secret that the local Port refuses. */
+/** A secret that the local Port rejects. */
 export const WRONG_SECRET = { PORT_CLIENT_SECRET: "wrong" };
 
-/** A local Port for one test, with a client for looking into its catalogue. */
+/** A local Port for one test, with a client to inspect its catalogue. */
 export interface TestPort extends LocalPort {
-  /** One line for each request that arrived. */
+  /** One line per request. */
   log: string[];
-  /** Resolves when a line with this text is logged that was not there before. */
+  /** Resolves when a new line with this text is logged. */
   logged(text: string): Promise<void>;
   /** Runs a script against it. */
   run(name: string, args: Args, options?: RunOptions): Promise<Result>;
-  /** Variables that lead a script to it. */
+  /** The variables with which a script connects to it. */
   env: Record<string, string>;
-  /** Sends a request past the scripts, logged in. */
+  /** Sends a request directly, logged in. */
   call(method: string, path: string, body?: unknown): Promise<Response>;
-  /** The entity as the catalogue holds it; `undefined` when it is not there. */
+  /** Returns an entity of the catalogue, `undefined` if it does not exist. */
   entity(blueprint: string, identifier: string): Promise<unknown>;
 }
 
 /**
- * Starts a local Port, lets a test use it and ends it.
+ * Runs a test with a local Port.
  *
- * @param options How it is to behave.
+ * @param options How it behaves.
  * @param test The test.
  */
 export async function withPort<Outcome>(
@@ -144,10 +144,10 @@ export async function put(
 export type WrongCall = [args: Args, message: string, options?: RunOptions];
 
 /**
- * Fails unless each wrong call ends with exit code 2, one line that says what is
- * wrong, and no request.
+ * Fails unless each wrong call exits with code 2 and one line that names the
+ * mistake, and sends no request.
  *
- * @param name The script's file name without the ending.
+ * @param name The script's file name without its extension.
  * @param calls The wrong calls.
  */
 export async function assertWrongCalls(
@@ -163,21 +163,21 @@ export async function assertWrongCalls(
 }
 
 /**
- * Fails unless a script ended with nothing on standard output and one line that
- * says why.
+ * Fails unless a script printed nothing to standard output and one error line,
+ * without the secret.
  *
- * @param result What the script left behind.
+ * @param result The result of the script.
  * @param expected The exit code.
- * @param says What the line must say.
+ * @param message What the line must contain.
  */
 export function assertError(
   { code, stdout, stderr }: Result,
   expected: number,
-  says: string,
+  message: string,
 ): void {
   assertEquals([code, stdout], [expected, ""], stderr);
   assertMatch(stderr, /^error: [^\n]*\n$/);
-  assertStringIncludes(stderr, says);
+  assertStringIncludes(stderr, message);
   const isUsage = expected === 2 && !stderr.includes("Permission denied");
   assertEquals(stderr.includes(" (see --help)"), isUsage, stderr);
   assertEquals(stderr.includes(SECRET), false);
@@ -192,11 +192,10 @@ export type FailingCall = [
 ];
 
 /**
- * Fails unless each call ends with its exit code and one line, and prints
- * nothing.
+ * Fails unless each call exits with its code and one line, and prints nothing.
  *
  * @param port The local Port.
- * @param name The script's file name without the ending.
+ * @param name The script's file name without its extension.
  * @param calls The failing calls.
  */
 export async function assertFailures(
@@ -210,11 +209,10 @@ export async function assertFailures(
 }
 
 /**
- * Starts a server in place of Port that lets anybody log in, lets a test use it
- * and ends it.
+ * Runs a test with a server that replaces Port and accepts every login.
  *
- * @param answer Answers every request but the log-in.
- * @param test The test; it gets the variables that lead a script to the server.
+ * @param answer Answers every other request.
+ * @param test Called with the variables with which a script connects to it.
  */
 export async function withServer(
   answer: (request: Request) => Response | Promise<Response>,
@@ -230,10 +228,10 @@ export async function withServer(
 }
 
 /**
- * Lets a test use a server with a handler of its own.
+ * Runs a test with a server.
  *
  * @param handler Answers each request.
- * @param test The test; it gets the server's URL.
+ * @param test Called with the server's URL.
  */
 export async function withHandler(
   handler: Deno.ServeHandler,
@@ -248,7 +246,7 @@ export async function withHandler(
   }
 }
 
-/** A URL where nothing listens: what listened there has just ended. */
+/** Returns a URL where nothing listens any more. */
 export async function deadUrl(): Promise<string> {
   const { url, close } = await startLocalPort();
   await close();

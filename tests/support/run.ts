@@ -7,10 +7,10 @@
 /** The folder of this repository. */
 export const ROOT = new URL("../..", import.meta.url);
 
-/** Where processes run: there, unlike in ROOT, no developer keeps a `.env`. */
+/** The folder in which processes run; unlike ROOT, it has no developer's `.env`. */
 export const FOLDER = new URL("scripts/", ROOT);
 
-/** What a process left behind. */
+/** The result of a process. */
 export interface Result {
   code: number;
   stdout: string;
@@ -19,21 +19,21 @@ export interface Result {
 
 /** How to run a process. */
 export interface RunOptions {
-  /** Variables on top of those that Deno itself needs. */
+  /** Variables, in addition to those that Deno itself needs. */
   env?: Record<string, string>;
-  /** What it reads from standard input; none by default. */
+  /** Standard input. @default none */
   stdin?: string | undefined;
-  /** The folder it runs in. */
+  /** The working directory. */
   cwd?: string | URL;
-  /** The permissions of a script, in place of those of its first line. */
+  /** The permissions of a script. @default those of its first line */
   permissions?: string[] | undefined;
 }
 
 /**
- * The permissions of a script's first line.
+ * Reads the permissions in a script's first line.
  *
- * @param name The script's file name without the ending.
- * @param url Where the local Port is, to stand in place of Port's hosts.
+ * @param name The script's file name without its extension.
+ * @param url The URL of the local Port, whose host replaces Port's hosts.
  * @returns The flags for `deno run`.
  */
 export async function permissionsOf(
@@ -54,16 +54,16 @@ export async function permissionsOf(
   );
 }
 
-/** A command line: words separated by spaces, or each argument by itself. */
+/** A command line: words separated by spaces, or a list of arguments. */
 export type Args = string | string[];
 
 /**
  * Runs a script with exactly the permissions of its first line.
  *
- * @param name The script's file name without the ending.
+ * @param name The script's file name without its extension.
  * @param args Its command line.
- * @param options The variables it sees, its input and its folder.
- * @returns What it left behind.
+ * @param options Its environment, input and working directory.
+ * @returns Its exit code and output.
  */
 export async function run(
   name: string,
@@ -74,12 +74,12 @@ export async function run(
 }
 
 /**
- * Starts a script, for a test that acts while it runs; standard input stays
- * open after what is given.
+ * Starts a script, for a test that acts while it runs. Standard input stays open
+ * after the given text.
  *
- * @param name The script's file name without the ending.
+ * @param name The script's file name without its extension.
  * @param args Its command line.
- * @param options The variables it sees, its input and its folder.
+ * @param options Its environment, input and working directory.
  * @returns The process.
  */
 export async function start(
@@ -100,17 +100,17 @@ export async function start(
   );
 }
 
-/** Splits a command line that needs no quotes. */
+/** Splits a command line at its spaces. */
 export function words(args: Args): string[] {
   return typeof args === "string" ? args.split(" ").filter(Boolean) : args;
 }
 
 /**
- * Lets a test use a folder of its own; by default below the one that processes
- * run in, so that a script may read and write there.
+ * Creates a folder, runs a test with it and removes it. By default the folder is
+ * below FOLDER, so that scripts can read and write there.
  *
  * @param test The test.
- * @param dir The folder around it.
+ * @param dir The parent folder.
  */
 export async function withFolder<Outcome>(
   test: (folder: string) => Promise<Outcome>,
@@ -125,9 +125,9 @@ export async function withFolder<Outcome>(
 }
 
 /**
- * Lets a test use a file in a folder of its own, see {@linkcode withFolder}.
+ * Creates a file in its own folder, see {@linkcode withFolder}.
  *
- * @param text What the file holds.
+ * @param text The content of the file.
  * @param test The test.
  */
 export async function withFile(
@@ -145,8 +145,8 @@ export async function withFile(
  *
  * @param command The program.
  * @param args Its command line.
- * @param options The variables it sees, its input and its folder.
- * @returns What it left behind.
+ * @param options Its environment, input and working directory.
+ * @returns Its exit code and output.
  */
 export async function runProcess(
   command: string,
@@ -165,7 +165,7 @@ async function spawn(
     args,
     cwd,
     clearEnv: true,
-    // Asking for a newer Deno is no part of what is tested: a proxy would see it.
+    // A test's proxy must not see requests for the newest version of Deno.
     env: { DENO_NO_UPDATE_CHECK: "1", ...inherited(), ...env },
     stdin: stdin === undefined ? "null" : "piped",
     stdout: "piped",
@@ -187,15 +187,15 @@ async function finish(
   return await readOutput(child).result;
 }
 
-/** What a process writes. */
+/** The output of a running process. */
 export interface Output {
-  /** Resolves when standard error brings a text; fails when it ends before. */
+  /** Resolves when standard error contains a text; rejects if it ends first. */
   said(text: string): Promise<void>;
-  /** All that it left behind, at its end. */
+  /** Resolves when the process ends. */
   result: Promise<Result>;
 }
 
-/** Reads what a process writes, for a test that acts while it runs. */
+/** Reads the output of a process, for a test that acts while it runs. */
 export function readOutput(child: Deno.ChildProcess): Output {
   const [watched, kept] = child.stderr.tee();
   const parts = watched.pipeThrough(new TextDecoderStream());
@@ -218,7 +218,7 @@ export function readOutput(child: Deno.ChildProcess): Output {
   return { said, result: read() };
 }
 
-/** What Deno itself needs to find its cache; no credentials of the developer. */
+/** The variables that Deno itself needs; none has the developer's credentials. */
 function inherited(): Record<string, string> {
   return taken(
     "PATH",
@@ -232,8 +232,8 @@ function inherited(): Record<string, string> {
 }
 
 /**
- * What a process needs that gets packages, as `deno bundle` does its bundler the
- * first time: the way out of this network.
+ * The proxy and certificates for a process that downloads packages; `deno bundle`
+ * downloads its bundler the first time.
  */
 export function wayOut(): Record<string, string> {
   return taken(
@@ -246,7 +246,7 @@ export function wayOut(): Record<string, string> {
   );
 }
 
-/** Those of some variables that are set for the tests themselves. */
+/** The variables, of those named, that are set for the tests. */
 export function taken(...names: string[]): Record<string, string> {
   return Object.fromEntries(
     names.flatMap((name) => {

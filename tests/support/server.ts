@@ -1,13 +1,13 @@
 /**
- * A small HTTP server with a handler per test, for what a local Port does not
- * do: broken connections and answers, and a look at each request.
+ * A small HTTP server with a handler per test. Unlike the local Port, it can break
+ * connections and responses, and it records each request.
  *
  * @module
  */
 import { createServer, type IncomingMessage } from "node:http";
 import { once } from "node:events";
 
-/** A request as it arrived. */
+/** A request that the server received. */
 export interface Received {
   method: string;
   /** Path and query. */
@@ -19,8 +19,8 @@ export interface Received {
 }
 
 /**
- * A response; a status, for a plain one; nothing; or a connection that closes
- * before or in the middle of a response.
+ * A response; a status, for a simple response; no response; or a connection that
+ * closes before or in the middle of the response.
  */
 export type Answer =
   | Response
@@ -30,10 +30,10 @@ export type Answer =
   | "cut in the middle";
 
 /**
- * Starts a server on 127.0.0.1, lets a test use it and ends it.
+ * Runs a test with a server on 127.0.0.1.
  *
- * @param handler Answers a request.
- * @param test The test; it gets the server's URL and what has arrived so far.
+ * @param handler Answers each request.
+ * @param test Called with the server's URL and the requests received so far.
  * @returns What the test returns.
  */
 export async function withHandler<Result>(

@@ -1,21 +1,20 @@
 /**
- * Shell commands as a user or CircleCI runs them, in a copy of this repository.
+ * Runs shell commands as a user or CircleCI does, in a copy of this repository.
  *
  * @module
  */
 import { type TestPort } from "./port.ts";
 import { type Result, ROOT, runProcess, wayOut, withFolder } from "./run.ts";
 
-/** Runs shell commands in a shell of their own. */
+/** Runs commands in a new shell. */
 export type Shell = (
   commands: string,
   env?: Record<string, string>,
 ) => Promise<Result>;
 
 /**
- * Lets a test run shell commands as a user or CircleCI would, in a copy of this
- * repository. `deno` and `npx` on their path are Deno itself, with one right on
- * top: to reach the local Port, which stands where the commands expect Port.
+ * Lets a test run shell commands in a copy of this repository. `deno` and `npx`
+ * in the `PATH` run Deno, and add the local Port to the hosts of `--allow-net`.
  *
  * @param port The local Port.
  * @param test The test.
@@ -42,7 +41,7 @@ export async function withShell<Outcome>(
   }, "/tmp");
 }
 
-/** Runs one lot of shell commands, see {@linkcode withShell}. */
+/** Runs commands in a new shell and a new copy, see {@linkcode withShell}. */
 export async function runInShell(
   commands: string,
   port: TestPort,
@@ -52,9 +51,9 @@ export async function runInShell(
 }
 
 /**
- * Copies what a user copies, to a new folder.
+ * Copies the files that a user copies.
  *
- * @param target The folder.
+ * @param target The new folder.
  */
 export async function copyRepository(target: string): Promise<void> {
   const parts = ["scripts", "lib", "deno.json", "deno.lock", "LICENSE"];

@@ -1,5 +1,5 @@
 /**
- * TLS and a round trip in front of a local server.
+ * Adds TLS and a round trip to a local server.
  *
  * @module
  */
@@ -17,14 +17,14 @@ import selfsigned from "npm:selfsigned@2.4.1";
 const HOST = "127.0.0.1";
 
 /**
- * Puts a local server as far away as one on the internet. Included: a round trip
- * for the handshake of TCP, for that of TLS, and for each request. Not included:
- * DNS, bandwidth, lost packets, HTTP/2.
+ * Makes a local server as slow to reach as one on the internet: with one round
+ * trip for the TCP handshake, one for the TLS handshake and one per request, but
+ * without DNS, limited bandwidth, lost packets and HTTP/2.
  *
  * @param url The server's URL.
  * @param roundTrip The round trip in milliseconds.
- * @param test Called with the URL to use, and with a file that holds the
- * certificate to trust.
+ * @param test Called with the URL to use, and with the file of the certificate to
+ * trust.
  */
 export async function withSlowTls(
   url: string,
@@ -39,7 +39,7 @@ export async function withSlowTls(
   const tlsPort = await listen(tls);
   const slow = createServer({ noDelay: true }, (client) => {
     const server = open(tlsPort);
-    // Loopback connects at once, so the client's first bytes wait for that too.
+    // Loopback connects at once, so delay the client's first bytes instead.
     carry(client, server, roundTrip / 2, roundTrip);
     carry(server, client, roundTrip / 2, 0);
   });
@@ -78,7 +78,7 @@ function open(port: number): Socket {
   return connect({ host: HOST, port, noDelay: true });
 }
 
-/** Carries bytes one way; each chunk, and the end, arrive after a delay. */
+/** Forwards bytes in one direction; each chunk, and the end, is delayed. */
 function carry(
   from: Socket,
   to: Socket,
@@ -93,5 +93,5 @@ function carry(
 }
 
 function ignoreHangUp(): void {
-  // Clients end when they have what they need.
+  // Clients close the connection when they have the response.
 }
