@@ -41,16 +41,13 @@ export class Catalogue {
     );
   }
 
-  /** Stores a valid blueprint; the targets of its relations must exist. */
+  /** Stores a blueprint that has changed. */
   setBlueprint(blueprint: Blueprint): Blueprint {
-    for (const { target } of Object.values(blueprint.relations ?? {})) {
-      if (target !== blueprint.identifier) this.blueprint(target);
-    }
     const updatedAt = new Date().toISOString();
     return this.loadBlueprint({ ...blueprint, updatedAt });
   }
 
-  /** Stores a blueprint; the targets of its relations may follow later. */
+  /** Stores a blueprint; what it depends on may follow later. */
   loadBlueprint(body: unknown): Blueprint {
     const now = new Date().toISOString();
     const blueprint = {

@@ -17,6 +17,10 @@ export interface Blueprint extends Json {
   title: string;
   schema: { properties: Record<string, Json>; required?: string[] };
   relations?: Record<string, Relation>;
+  calculationProperties?: Record<string, Json>;
+  mirrorProperties?: Record<string, { path: string }>;
+  aggregationProperties?: Record<string, { target: string }>;
+  ownership?: { type: "Direct" } | { type: "Inherited"; path: string };
 }
 
 export interface Entity {

@@ -9,6 +9,11 @@ const REGION = {
   schema: { properties: PROPERTY },
 };
 const TARGET = { target: "service", required: false, many: false };
+const COUNT = {
+  title: "Services",
+  target: "service",
+  calculationSpec: { func: "count", calculationBy: "entities" },
+};
 
 testPort("starts with the blueprints of the examples", async (port) => {
   const { blueprints } = await port.must("GET /blueprints");
@@ -106,4 +111,65 @@ testPort("refuses blueprints that do not fit the catalogue", async (port) => {
     const path = request.replace(" ", " /blueprints");
     await port.refuse(path, [refused]);
   }
+});
+
+/** What a blueprint cannot depend on, as it does not exist. */
+const UNMET: Refused[] = [
+  [
+    'Blueprint with identifier "nothing" does not exist',
+    { aggregationProperties: { n: { ...COUNT, target: "nothing" } } },
+    404,
+  ],
+  [
+    'Relation "owner" does not exist in the blueprint "region"',
+    { mirrorProperties: { m: { path: "owner.version" } } },
+  ],
+  [
+    'Relation "owner" does not exist in the blueprint "service"',
+    { mirrorProperties: { m: { path: "main.owner.version" } } },
+  ],
+  [
+    'Property "verion" does not exist in the blueprint "service"',
+    { mirrorProperties: { m: { path: "main.verion" } } },
+  ],
+  [
+    'Relation "owner" does not exist in the blueprint "region"',
+    { ownership: { type: "Inherited", path: "owner" } },
+  ],
+  [
+    'Blueprint "service" must have "Direct" ownership',
+    { ownership: { type: "Inherited", path: "main" } },
+  ],
+];
+
+testPort("refuses blueprints that depend on missing ones", async (port) => {
+  const region = { ...REGION, relations: { main: TARGET } };
+  const cases = UNMET.map(([message, change, status = 422]): Refused => [
+    message,
+    { ...region, ...Object(change) },
+    status,
+  ]);
+  await port.refuse("POST /blueprints", cases);
+  await port.must("POST /blueprints", region);
+  await port.refuse("PATCH /blueprints/region", cases);
+  await port.refuse("PUT /blueprints/region", cases);
+});
+
+testPort("stores computed properties that depend on others", async (port) => {
+  const ownership = { type: "Direct" };
+  await port.must("PATCH /blueprints/image", { ownership });
+  const area = { target: "region", required: false, many: false };
+  await port.must("POST /blueprints", {
+    ...REGION,
+    relations: { main: TARGET, area },
+    calculationProperties: { c: { calculation: ".title", type: "string" } },
+    mirrorProperties: {
+      version: { path: "main.version" },
+      tag: { path: "main.image.imageTag" },
+      changed: { path: "main.$updatedAt" },
+      computed: { path: "area.c" },
+    },
+    aggregationProperties: { services: COUNT },
+    ownership: { type: "Inherited", path: "main.image" },
+  });
 });
