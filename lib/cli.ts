@@ -23,8 +23,8 @@ import {
 
 /** What a script receives. */
 export interface Context<Table extends OptionTable> {
-  /** The values of its options. */
-  options: OptionsOf<Table>;
+  /** The values of its options, and of those of every script. */
+  options: OptionsOf<Table & typeof COMMON_OPTIONS>;
   /** The arguments that are not options, for example files. */
   operands: string[];
   /** API URL and limits. */
@@ -154,7 +154,7 @@ export async function execute<Table extends OptionTable>(
       warn(`${summary}; next attempt in ${(wait / 1000).toFixed(1)} s`);
     };
     await script.run({
-      options: values as OptionsOf<Table>,
+      options: values as OptionsOf<Table & typeof COMMON_OPTIONS>,
       operands,
       settings,
       port: new Port({ ...settings, onAttempt }),

@@ -51,7 +51,7 @@ export const script = defineScript({
       "relations must exist first",
   },
   async run({ options, operands, settings, port, print, log }) {
-    const { overwrite, replace, dryRun, check } = options;
+    const { overwrite, replace, dryRun, check, verbose } = options;
     if (overwrite && replace) {
       throw new UsageError("Cannot use --overwrite with --replace: choose one");
     }
@@ -76,6 +76,7 @@ export const script = defineScript({
       throw error;
     }
     for (const change of changes) print(report(change, would));
+    if (verbose) print(changes.map(({ after }) => after));
     if (check) throwIfDifferent(changes);
     if (changes.some((change) => left(change).length > 0)) {
       log("What differs from the file was kept; --overwrite changes it");

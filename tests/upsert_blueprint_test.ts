@@ -291,6 +291,16 @@ Deno.test("upsert_blueprint sends nothing when nothing would change", async () =
   });
 });
 
+Deno.test("upsert_blueprint prints the blueprint only with --verbose", async () => {
+  await withPort({}, async (port) => {
+    const { stdout } = await upsert(port, blueprint("region"), "--verbose");
+    const [line, ...json] = stdout.split("\n");
+    assertEquals(line, 'Blueprint "region": created');
+    const [{ identifier, createdBy }] = JSON.parse(json.join("\n"));
+    assertEquals([identifier, createdBy], ["region", "local-port"]);
+  });
+});
+
 Deno.test("upsert_blueprint shows no URL of a webhook", async () => {
   await withPort({}, async (port) => {
     const url = "https://example.com/hook?token=";
