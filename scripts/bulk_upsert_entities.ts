@@ -11,7 +11,6 @@ import { type Failure, lineOf, Report, type Sink } from "../lib/bulk/report.ts";
 import { openFailedFile, openJunit } from "../lib/bulk/report_files.ts";
 import { type BulkAnswer, bulkUpsert } from "../lib/bulk/run.ts";
 import { readShard } from "../lib/bulk/shard.ts";
-import { catchSignals } from "../lib/bulk/signals.ts";
 import { type Context, defineScript, runScript } from "../lib/cli.ts";
 import { readEntity } from "../lib/entity.ts";
 import { ScriptError, UsageError } from "../lib/errors.ts";
@@ -19,6 +18,7 @@ import { nameOf, openInput } from "../lib/files.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import { apiPath, type JsonObject, upsertQuery } from "../lib/port.ts";
 import { parseCount } from "../lib/settings.ts";
+import { catchSignals } from "../lib/signals.ts";
 
 /** The script. */
 export const script = defineScript({
