@@ -5,9 +5,8 @@
  * @module
  */
 import { defineScript, runScript } from "../lib/cli.ts";
-import { UsageError } from "../lib/errors.ts";
+import { ScriptError, UsageError } from "../lib/errors.ts";
 import { openInput } from "../lib/files.ts";
-import { decode, splitLines } from "../lib/lines.ts";
 import {
   apiPath,
   type JsonObject,
@@ -16,6 +15,7 @@ import {
   sleep,
 } from "../lib/port.ts";
 import { environmentVariable } from "../lib/settings.ts";
+import { catchSignals } from "../lib/signals.ts";
 
 /** The script. */
 export const script = defineScript({
@@ -54,7 +54,7 @@ export const script = defineScript({
       "--log - --status SUCCESS <<< 'Deployed 1.4.2'",
   },
   advice: { 404: "check --run-id and --region" },
-  async run({ options, port, print, log, warn, explain }) {
+  async run({ options, port, print, log, warn }) {
     const runId = options.runId ?? environmentVariable("PORT_RUN_ID");
     if (!runId) {
       throw new UsageError(
@@ -70,22 +70,35 @@ export const script = defineScript({
       );
     }
     const path = apiPath("actions", "runs", runId);
-    const runLog = new RunLog(port, runId, (error, isLast) => {
-      warn(explain(error) + (isLast ? "; no more of the log is sent" : ""));
-    });
-    if (options.log === "-") await runLog.sendAll(openInput("-"));
+    const signal = options.log === "-" ? catchSignals() : undefined;
+    const runLog = new RunLog(port, runId, warn);
+    if (signal) await runLog.sendAll(openInput("-"), signal);
     else if (options.log !== undefined) await runLog.send(options.log);
     const { run } = await port.request(isChange ? "PATCH" : "GET", path, {
       action: `${isChange ? "update" : "get"} action run "${runId}"`,
       ...(isChange && { body: change }),
       idempotent: true,
       expect: { run: "object" },
+      // After a signal, nothing is sent: the build has not ended well.
+      signal,
+    }).catch((error) => {
+      if (signal?.aborted) throw interrupted(signal, runLog);
+      if (runLog.error) warn(runLog.error.message);
+      throw error;
     });
     print(run);
     log(`Updated run "${runId}"`);
     if (runLog.error) throw runLog.error;
   },
 });
+
+function interrupted(signal: AbortSignal, { error }: RunLog): ScriptError {
+  const outcome = error?.message ?? "the log was sent";
+  return new ScriptError(
+    signal.reason,
+    `Interrupted: ${outcome}; the run may not be updated`,
+  );
+}
 
 function readChange(
   options: {
@@ -115,83 +128,227 @@ function readChange(
 }
 
 /**
- * The maximum length of a message, in characters; the rest is sent later. Port
- * accepts this length even escaped in JSON.
+ * The maximum length of a message, in characters. Port accepts this length even
+ * escaped in JSON.
  */
 const LONGEST_MESSAGE = 150_000;
 
-/** The minimum time between two messages, in milliseconds. */
+/** The maximum length of the text that waits, in characters. */
+const LONGEST_WAITING = 1_000_000;
+
+/** The time between two messages, and how it grows during an outage, in ms. */
 const PERIOD = 1_000;
+const LONGEST_PERIOD = 60_000;
 
-/** After this many failed messages in a row, no more are sent. */
-const MAX_FAILURES = 3;
+/** After the input, this many failures in a row end the log. */
+const LAST_ATTEMPTS = 4;
 
-/** The log of a run. A failed message does not stop the build or the log. */
-class RunLog {
+/** How long input is read after a signal, in milliseconds. */
+const LAST_INPUT = 1_000;
+
+/** How long requests may take after a signal, in milliseconds. */
+const GRACE = 10_000;
+
+/**
+ * The log of a run. Text waits, up to a limit, until it is sent: at once if
+ * there is enough for a message, otherwise once per second. Port's failures
+ * stop neither the build nor the log.
+ */
+export class RunLog {
   readonly #port: Port;
   readonly #path: string;
   readonly #action: string;
-  readonly #onError: (error: PortError, isLast: boolean) => void;
+  readonly #warn: (line: string) => void;
+  readonly #cancel = new AbortController();
+  #waiting = "";
+  #isInputOver = false;
+  /** Whether the last message ended within a line. */
+  #isWithinLine = false;
+  #pausing = new AbortController();
+  #sending: Promise<unknown> = Promise.resolve();
+  /** Failures in a row. */
   #failures = 0;
-  /** The first failure; a part of the log is missing. */
-  error: PortError | undefined;
+  #firstError: PortError | undefined;
+  #lostLines = 0;
 
-  constructor(
-    port: Port,
-    id: string,
-    onError: (error: PortError, isLast: boolean) => void,
-  ) {
+  constructor(port: Port, id: string, warn: (line: string) => void) {
     this.#port = port;
     this.#path = apiPath("actions", "runs", id, "logs");
     this.#action = `write to the log of action run "${id}"`;
-    this.#onError = onError;
+    this.#warn = warn;
   }
 
-  async send(message: string): Promise<void> {
-    if (this.#failures === MAX_FAILURES) return;
+  /** The first failure, if a part of the log could not be sent. */
+  get error(): PortError | undefined {
+    if (!this.#firstError || this.#lostLines === 0) return undefined;
+    const lines = this.#lostLines === 1 ? "line" : "lines";
+    const note = `${this.#lostLines} ${lines} could not be sent`;
+    const message = `${this.#firstError.message} (${note})`;
+    return new PortError(message, this.#firstError);
+  }
+
+  /** Sends a text as one message. */
+  async send(text: string): Promise<void> {
+    this.#waiting = text;
+    this.#isInputOver = true;
+    await this.#sendNext();
+    this.#lose(this.#waiting);
+  }
+
+  /** Sends a stream as it comes; after a signal, what has come until then. */
+  async sendAll(
+    stream: ReadableStream<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const reader = stream.getReader();
+    const stop = () => reader.cancel();
+    signal.addEventListener("abort", () => {
+      setTimeout(stop, LAST_INPUT);
+      setTimeout(() => this.#cancel.abort(), GRACE);
+    });
+    let sending: Promise<void> | undefined;
+    for await (const text of readText(reader)) {
+      this.#waiting += text;
+      if (!sending) {
+        sending = this.#sendWaiting().finally(() => sending = undefined);
+        // An unexpected error ends the input.
+        sending.catch(stop);
+      }
+      await this.#makeRoom();
+    }
+    this.#isInputOver = true;
+    this.#pausing.abort();
+    await sending;
+    await this.#flush(signal);
+  }
+
+  /** Waits until the text fits or, during an outage, drops the oldest. */
+  async #makeRoom(): Promise<void> {
+    if (this.#hasFullMessage) this.#pausing.abort();
+    while (this.#waiting.length > LONGEST_WAITING && this.#failures === 0) {
+      await this.#sending;
+    }
+    const excess = this.#waiting.length - LONGEST_WAITING;
+    if (excess <= 0) return;
+    const end = this.#waiting.indexOf("\n", excess) + 1;
+    this.#lose(this.#take(end || this.#waiting.length));
+  }
+
+  /** Sends the waiting text until there is none or the input is over. */
+  async #sendWaiting(): Promise<void> {
+    // The line may go on.
+    if (!this.#waiting.includes("\n")) await this.#pause();
+    while (this.#waiting !== "" && !this.#isInputOver) {
+      this.#sending = this.#sendNext();
+      await this.#sending;
+      await this.#pause();
+    }
+  }
+
+  async #pause(): Promise<void> {
+    if (this.#hasFullMessage || this.#isInputOver) return;
+    const period = PERIOD * 2 ** Math.max(0, this.#failures - 1);
+    this.#pausing = new AbortController();
+    await sleep(Math.min(period, LONGEST_PERIOD), this.#pausing.signal);
+  }
+
+  /** After a failure, a full message waits too. */
+  get #hasFullMessage(): boolean {
+    return this.#failures === 0 && this.#waiting.length >= LONGEST_MESSAGE;
+  }
+
+  /** Sends what waits at the end of the input; after a signal, once. */
+  async #flush(signal: AbortSignal): Promise<void> {
+    for (let failures = 0; this.#waiting !== "";) {
+      failures = await this.#sendNext() ? 0 : failures + 1;
+      if (failures >= (signal.aborted ? 1 : LAST_ATTEMPTS)) break;
+      if (failures > 0) await sleep(PERIOD * 2 ** (failures - 1), signal);
+    }
+    this.#lose(this.#waiting);
+  }
+
+  /** Sends the next message. Returns whether that succeeded. */
+  async #sendNext(): Promise<boolean> {
+    const text = this.#take(this.#nextLength());
+    // The end of a line that was sent before is no empty line.
+    const start = this.#isWithinLine && text.startsWith("\n") ? 1 : 0;
+    const message = text.slice(start).replace(/\n$/, "");
     try {
-      await this.#port.request("POST", this.#path, {
-        action: this.#action,
-        body: { message },
-        // A retry could log it twice.
-        idempotent: false,
-      });
-      this.#failures = 0;
+      // Port shows no empty message.
+      if (text.length > start) await this.#post(message || " ");
     } catch (error) {
       if (!(error instanceof PortError)) throw error;
-      this.error ??= error;
-      this.#failures++;
-      this.#onError(error, this.#failures === MAX_FAILURES);
+      this.#fail(error, text);
+      return false;
     }
+    this.#isWithinLine = !text.endsWith("\n");
+    return true;
   }
 
-  /**
-   * Sends lines in order: the first at once, then one message per second with
-   * all new lines, so that a verbose build does not use up the rate limit.
-   */
-  async sendAll(stream: ReadableStream<Uint8Array>): Promise<void> {
-    let waiting = "";
-    let sending: Promise<void> | undefined;
-    const end = new AbortController();
-    const sendWaiting = async () => {
-      while (waiting !== "") {
-        // Do not split a surrogate pair.
-        const message = waiting.slice(0, LONGEST_MESSAGE)
-          .replace(/[\ud800-\udbff]$/, "");
-        waiting = waiting.slice(message.length);
-        await this.send(message);
-        if (this.#failures === MAX_FAILURES || end.signal.aborted) continue;
-        await sleep(PERIOD, end.signal);
-      }
-      sending = undefined;
-    };
-    for await (const line of splitLines(decode(stream))) {
-      waiting += (waiting && "\n") + (line || " ");
-      sending ??= sendWaiting();
-      if (waiting.length > LONGEST_MESSAGE) await sending;
+  async #post(message: string): Promise<void> {
+    await this.#port.request("POST", this.#path, {
+      action: this.#action,
+      body: { message },
+      // A retry could log it twice.
+      idempotent: false,
+      signal: this.#cancel.signal,
+    });
+    this.#failures = 0;
+  }
+
+  #fail(error: PortError, text: string): void {
+    this.#firstError ??= error;
+    this.#failures++;
+    if (this.#failures === 1 && !this.#isInputOver) {
+      this.#warn(`${error.message}; trying again at longer intervals`);
     }
-    end.abort();
-    await sending;
+    const { kind, path, maybeApplied } = error;
+    const isOutage = kind === "unavailable" || kind === "network";
+    // Another path is that of the login.
+    const isUnsent = path !== this.#path || !maybeApplied;
+    if (isOutage && isUnsent) this.#waiting = text + this.#waiting;
+    else this.#lose(text);
+  }
+
+  /** A message ends with a line, unless this is longer than a message. */
+  #nextLength(): number {
+    const part = this.#waiting.slice(0, LONGEST_MESSAGE);
+    const isRest = this.#isInputOver && part.length === this.#waiting.length;
+    // During an outage, only one line is risked at a time.
+    const isOutage = this.#failures > 0;
+    if (isRest && !isOutage) return part.length;
+    const end = isOutage ? part.indexOf("\n") : part.lastIndexOf("\n");
+    if (end !== -1) return end + 1;
+    // Do not split a surrogate pair.
+    return part.replace(/[\ud800-\udbff]$/, "").length;
+  }
+
+  #take(length: number): string {
+    const text = this.#waiting.slice(0, length);
+    this.#waiting = this.#waiting.slice(length);
+    return text;
+  }
+
+  #lose(text: string): void {
+    const { length } = text.replace(/\n$/, "").split("\n");
+    if (text !== "") this.#lostLines += length;
+  }
+}
+
+/** Decodes text; each line break, also that of a progress bar, becomes `\n`. */
+async function* readText(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let isAfterReturn = false;
+  for (let isOver = false; !isOver;) {
+    const { value, done } = await reader.read();
+    isOver = done;
+    const text = decoder.decode(value, { stream: !done });
+    if (text === "") continue;
+    const rest = isAfterReturn ? text.replace(/^\n/, "") : text;
+    isAfterReturn = text.endsWith("\r");
+    yield rest.replace(/\r+\n?/g, "\n");
   }
 }
 

@@ -1,9 +1,15 @@
-import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "jsr:@std/assert@1.0.19";
 import type { Failure } from "../scripts/local_port/failures.ts";
 import {
   assertError,
   assertFailures,
   assertWrongCalls,
+  CREDENTIALS,
   deadUrl,
   type TestPort,
   withPort,
@@ -18,6 +24,7 @@ import {
   start,
   words,
 } from "./support/run.ts";
+import { withHandler } from "./support/server.ts";
 
 const CREATE = "create_action_run";
 const UPDATE = "update_action_run";
@@ -89,11 +96,15 @@ interface Running {
   said(text: string): Promise<void>;
   /** Writes to its standard input. */
   write(text: string): Promise<void>;
+  /** Sends it a signal. */
+  kill(signal: Deno.Signal): void;
+  /** Its end. */
+  ended: Promise<unknown>;
 }
 
 /** Runs a script while a test acts. */
 async function runAlong(
-  port: TestPort,
+  port: Pick<TestPort, "env">,
   name: string,
   args: Args,
   act: (script: Running) => Promise<void>,
@@ -106,6 +117,8 @@ async function runAlong(
       until: (event) => Promise.race([event, child.status]),
       said,
       write: (text) => input.write(new TextEncoder().encode(text)),
+      kill: (signal) => child.kill(signal),
+      ended: child.status,
     });
   } finally {
     await input.close().catch(() => {});
@@ -170,7 +183,8 @@ Deno.test("create_action_run --wait shows the log as it comes, and exits with 0 
   const { code, stdout, stderr } = await follow(
     "",
     async (port, id, script) => {
-      await addLog(port, id, "first", "with \x1b[31m escape\nand break");
+      const block = "with \x1b[31m escape\r\n  indented\n\n10%\r20%\n";
+      await addLog(port, id, "first", block);
       await script.said("first");
       await addLog(port, id, ...MANY);
       const end = { status: "SUCCESS", summary: "All well" };
@@ -182,11 +196,12 @@ Deno.test("create_action_run --wait shows the log as it comes, and exits with 0 
   assertEquals([status, summary], ["SUCCESS", "All well"]);
   const [running = "", ...lines] = stderr.split("\n").slice(1, -1);
   assertMatch(running, /^Run "r_\S+" is IN_PROGRESS$/);
-  assertEquals(lines, ["first", "with \\u001b[31m escape and break", ...MANY]);
+  const block = ["with \\u001b[31m escape", "  indented", "", "10%", "20%"];
+  assertEquals(lines, ["first", ...block, ...MANY]);
 });
 
-Deno.test("create_action_run --wait exits with 7 after FAILURE, even with --soft-fail", async () => {
-  const { code, stdout, stderr } = await follow("--soft-fail", (port, id) => {
+Deno.test("create_action_run --wait exits with 7 after FAILURE", async () => {
+  const { code, stdout, stderr } = await follow("", (port, id) => {
     const end = { status: "FAILURE", statusLabel: "Tests failed" };
     return must(port, "PATCH", `runs/${id}`, end);
   });
@@ -227,9 +242,97 @@ Deno.test("create_action_run --wait exits with 7 when the time is over, and goes
       assertEquals(warnings.length, failed.length);
       assertMatch(
         stderr,
-        /^Started action [^]*\nerror: Cannot continue: run "r_\S+" is IN_PROGRESS; it continues in Port \(waited \d s\)\n$/,
+        /^Started action [^]*\nerror: Cannot continue: run "r_\S+" is IN_PROGRESS \(waited \d s\); it goes on in Port, follow it again with create_action_run\.ts --run-id r_\S+ --wait 1ms\n$/,
       );
       assertEquals(statuses(port, STARTED), ["202"]);
+    });
+  }
+});
+
+/** Signals that end a script, with its exit code. */
+const SIGNALS: [Deno.Signal, number][] = [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+];
+
+Deno.test("create_action_run --wait says on a signal that the run goes on, and how to follow it again", async () => {
+  await Promise.all(
+    SIGNALS.map(([signal, expected]) =>
+      withPort({}, async (port) => {
+        const args = "-a deploy --wait 10m --quiet";
+        const { code, stdout, stderr } = await runAlong(
+          port,
+          CREATE,
+          args,
+          async ({ until, kill }) => {
+            await until(port.logged("/logs?"));
+            kill(signal);
+          },
+        );
+        assertEquals([code, stdout], [expected, ""]);
+        const [, id = "", again = ""] =
+          /^error: Interrupted while following run "(\S+)"; it goes on in Port, follow it again with create_action_run\.ts (.*)\n$/
+            .exec(stderr) ?? [];
+        assertEquals(again, `--run-id ${id} --wait 10m`, stderr);
+        await addLog(port, id, "done");
+        await must(port, "PATCH", `runs/${id}`, { status: "SUCCESS" });
+        const followed = await port.run(CREATE, again);
+        assertEquals([followed.code, followed.stderr], [0, "done\n"]);
+        assertEquals(JSON.parse(followed.stdout), await runOf(port, id));
+        assertEquals(statuses(port, STARTED).length, 1);
+      })
+    ),
+  );
+});
+
+Deno.test("create_action_run --wait lets the status decide, not the log", async () => {
+  const ends = "; see its page in Port";
+  const goesOn = "; it goes on in Port, follow it again with ";
+  const cases: [status: string, code: number, error: string][] = [
+    ["SUCCESS", 0, ""],
+    ["FAILURE", 7, `run "r_1" ended with FAILURE${ends}`],
+    ["IN_PROGRESS", 7, `run "r_1" is IN_PROGRESS (waited 0 s)${goesOn}`],
+    ["", 7, `get action run "r_1": Port answered 403: No${goesOn}`],
+  ];
+  await Promise.all(cases.map(async ([status, expected, error]) => {
+    const no = () => Response.json({ message: "No" }, { status: 403 });
+    const answer = ({ url, method }: Request) => {
+      if (url.includes("/logs")) return no();
+      if (method === "GET" && !status) return no();
+      return Response.json({ run: { id: "r_1", status } });
+    };
+    await withServer(answer, async (env) => {
+      const args = "-a deploy --wait 1ms --quiet";
+      const { code, stderr } = await run(CREATE, args, { env });
+      const log = 'warning: Cannot read the log of action run "r_1": ' +
+        "Port answered 403: No; the status of the run decides\n";
+      const warning = status ? log : "";
+      assertEquals([code, stderr.startsWith(warning)], [expected, true]);
+      const rest = stderr.slice(warning.length);
+      if (error === "") assertEquals(rest, "");
+      else assert(rest.startsWith(`error: Cannot `), rest);
+      assertStringIncludes(rest, error);
+      assert(!rest.trim().includes("\n"), rest);
+    });
+  }));
+});
+
+Deno.test("create_action_run follows no run without an id", async () => {
+  const may = "no run; Port may have started it, look there first";
+  const cases: [answer: Body, wait: string, code: number, says: string][] = [
+    [{}, "", 6, may],
+    [{ run: null }, "--wait 1s", 6, may],
+    [{ run: { id: "" } }, "", 0, "but Port gave its run no id\n"],
+    [{ run: { status: "SUCCESS" } }, "--wait 1s", 7, "Port gave it no id"],
+  ];
+  for (const [answer, wait, expected, says] of cases) {
+    let requests = 0;
+    const reply = () => (requests++, Response.json(answer, { status: 202 }));
+    await withServer(reply, async (env) => {
+      const { code, stderr } = await run(CREATE, `-a deploy ${wait}`, { env });
+      assertEquals([code, requests], [expected, 1], stderr);
+      assertStringIncludes(stderr, says);
     });
   }
 });
@@ -264,11 +367,13 @@ Deno.test("create_action_run repeats a start that Port turned away", async () =>
 });
 
 /** No such run exists. */
+const FOLLOWED = "--run-id r_1 --wait 10m";
 const UPDATED = "--run-id r_1 --status SUCCESS";
 
 /** A call, one for what does not exist, and what is said of that. */
 const CALLS: [name: string, args: string, missing: string, says: string][] = [
   [CREATE, "-a deploy", "-a nope", '"nope" does not exist; check --action '],
+  [CREATE, FOLLOWED, FOLLOWED, '"r_1" does not exist; check --action or --run'],
   [UPDATE, UPDATED, UPDATED, '"r_1" does not exist; check --run-id '],
 ];
 
@@ -313,6 +418,12 @@ Deno.test("create_action_run answers a wrong call with one line, exit code 2 and
     ["-a deploy -p n:=x", '--property "n": Unexpected token'],
     ["-a deploy -p a=1 -p a=2", 'property "a": it is given twice'],
     ["-a deploy --run-as=", "--run-as EMAIL is empty"],
+    ["--run-id r_1", "Missing --wait TIME: --run-id only follows a run"],
+    ["--run-id r_1 --wait 1s -a deploy", "Cannot use --run-id with --action"],
+    ["--run-id r_1 --wait 1s -e checkout", "Cannot use --run-id with"],
+    ["--run-id r_1 --wait 1s -p a=1", "Cannot use --run-id with"],
+    ["--run-id r_1 --wait 1s --run-as me@a.test", "Cannot use --run-id with"],
+    ["--run-id=.. --wait 1s", '".." cannot be in a path'],
     ["-a deploy --wait 0s", 'Cannot use --wait "0s"'],
     ["-a deploy --wait soon", 'Cannot use --wait "soon"'],
     ["-a deploy --wait 25h", 'Cannot use --wait "25h"'],
@@ -390,7 +501,6 @@ Deno.test("update_action_run --log - sends many lines in order and in few reques
   await withRun([], async (port, id) => {
     const messages = await pipe(port, id, lines.join("\n"), "-s SUCCESS");
     assertEquals(messages.join("\n").split("\n"), lines);
-    assertEquals(messages[0], "line 0", "the first at once");
     assert(messages.length <= 5, `${messages.length} messages`);
     assertEquals((await runOf(port, id)).status, "SUCCESS");
     // The end of the run is the last that Port hears.
@@ -410,8 +520,7 @@ Deno.test("update_action_run --log - sends lines while the build goes on", async
       }
       await script.write("\nlast");
     });
-    // An empty message would be none.
-    assertEquals(messages.join("\n"), "Compiling\nTesting\n \nlast");
+    assertEquals(messages, ["Compiling", "Testing", "\nlast"]);
   });
 });
 
@@ -445,18 +554,6 @@ Deno.test("update_action_run --log - sends nothing for an empty input", async ()
   });
 });
 
-Deno.test("update_action_run --log - cuts a long line into messages that Port takes, and no character", async () => {
-  // Each of these takes six bytes in JSON: 1.2 MB in all.
-  const lines = ["\u0001".repeat(200_000), `x${"🚀".repeat(100_000)}`];
-  for (const line of lines) {
-    await withRun([], async (port, id) => {
-      const messages = await pipe(port, id, line);
-      assert(messages.join("") === line && messages.length > 1);
-      assert(messages.every((message) => message.isWellFormed()));
-    });
-  }
-});
-
 Deno.test("update_action_run sends no log message twice, and still the status", async () => {
   const kinds = ["cut-before", "cut-middle", "error"] as const;
   await Promise.all(kinds.map((kind) =>
@@ -464,11 +561,11 @@ Deno.test("update_action_run sends no log message twice, and still the status", 
       const args = "--log Deployed --status SUCCESS";
       const { code, stdout, stderr } = await update(port, id, args);
       assertEquals([code, JSON.parse(stdout).status], [6, "SUCCESS"]);
-      const [warning = "", ...others] = stderr.split("\n");
-      const start = `warning: Cannot write to the log of action run "${id}": `;
-      assert(warning.startsWith(start) && warning.endsWith(NOT_REPEATED));
-      const error = warning.replace("warning", "error");
-      assertEquals(others, [`Updated run "${id}"`, error, ""]);
+      const [updated, error = "", ...others] = stderr.split("\n");
+      assertEquals([updated, others], [`Updated run "${id}"`, [""]]);
+      const start = `error: Cannot write to the log of action run "${id}": `;
+      const end = ` (1 line could not be sent); ${NOT_REPEATED}`;
+      assert(error.startsWith(start) && error.endsWith(end), error);
       assertEquals(statuses(port, LOGGED).length, 1);
       const log = kind === "error" ? [] : ["Deployed"];
       assertEquals(await logOf(port, id), log, kind);
@@ -486,26 +583,103 @@ Deno.test("update_action_run repeats a log message that Port turned away", async
   });
 });
 
-Deno.test("update_action_run --log - goes on after a message that is lost, and gives up after three", async () => {
-  const long = `${"x".repeat(300_001)}\nand more`;
-  const cases: [lost: number, stdin: string, arrives: string[]][] = [
-    [1, "first\nsecond\nthird\n", ["second\nthird"]],
-    [3, long, []],
-  ];
-  for (const [lost, stdin, arrives] of cases) {
-    await withRun(Array(lost).fill("error"), async (port, id) => {
-      const args = "--log - -s FAILURE";
-      const { code, stderr } = await update(port, id, args, stdin);
-      assertEquals(code, 6);
-      assertMatch(stderr, /^(?:warning: .*\n)+Updated run ".*"\nerror: .*\n$/);
-      assertEquals(stderr.match(/^warning: /gm)?.length, lost);
-      const isOver = stderr.includes("; no more of the log is sent\n");
-      assertEquals(isOver, lost === 3);
-      assertEquals(statuses(port, LOGGED).length, lost + arrives.length);
-      assertEquals(await logOf(port, id), arrives);
-      assertEquals((await runOf(port, id)).status, "FAILURE");
+Deno.test("update_action_run --log - goes on after an outage, and says once how much is missing", async () => {
+  await withRun(Array(3).fill("bad-gateway"), async (port, id) => {
+    const args = `--run-id ${id} --log - -s FAILURE`;
+    const result = await runAlong(port, UPDATE, args, async (script) => {
+      const arrived = port.logged("/logs 201");
+      await script.write("line 1\n");
+      await script.said("; trying again at longer intervals\n");
+      await script.write("line 2\nline 3\nline 4\nline 5\n");
+      await script.until(arrived);
     });
-  }
+    assertEquals(result.code, 6);
+    const [warning, ...others] = result.stderr.split("\n");
+    const failure =
+      `Cannot write to the log of action run "${id}": Port answered 502: 502 Bad Gateway`;
+    assertEquals(others, [
+      `Updated run "${id}"`,
+      `error: ${failure} (3 lines could not be sent); ${NOT_REPEATED}`,
+      "",
+    ]);
+    const intervals = "; trying again at longer intervals";
+    assertEquals(warning, `warning: ${failure}${intervals}`);
+    assertEquals(await logOf(port, id), ["line 4", "line 5"]);
+    assertEquals((await runOf(port, id)).status, "FAILURE");
+  });
+});
+
+Deno.test("update_action_run says how much of the log is missing when the status fails too", async () => {
+  const refuse = () => new Response("", { status: 502 });
+  await withServer(refuse, async (env) => {
+    const args = "--run-id r_1 --log x -s SUCCESS --retries 0";
+    const { code, stderr } = await run(UPDATE, args, { env });
+    assertEquals(code, 6);
+    assertMatch(
+      stderr,
+      /^warning: .* \(1 line could not be sent\)\nerror: Cannot update .*\n$/,
+    );
+  });
+});
+
+Deno.test("update_action_run --log - sends what has come until a signal, and no status", async () => {
+  await Promise.all(
+    SIGNALS.map(([signal, expected]) =>
+      withRun([], async (port, id) => {
+        const args = `--run-id ${id} --log - --status SUCCESS`;
+        const act = async ({ until, write, kill, ended }: Running) => {
+          const arrived = port.logged("/logs 201");
+          await write("one\n");
+          await until(arrived);
+          await write("two\nthe error");
+          kill(signal);
+          await ended;
+        };
+        const { code, stdout, stderr } = await runAlong(
+          port,
+          UPDATE,
+          args,
+          act,
+        );
+        assertEquals([code, stdout], [expected, ""]);
+        const says = "the log was sent; the run may not be updated";
+        assertEquals(stderr, `error: Interrupted: ${says}\n`);
+        const messages = await logOf(port, id);
+        assertEquals(messages.join("\n"), "one\ntwo\nthe error");
+        assertEquals(statuses(port, CHANGED), []);
+      })
+    ),
+  );
+});
+
+Deno.test("update_action_run --log - ends after a signal, though Port hangs", async () => {
+  const arrived = Promise.withResolvers<void>();
+  const hang = ({ path }: { path: string }) => {
+    if (!path.includes("/logs")) return Response.json({ accessToken: "x" });
+    arrived.resolve();
+    return "none";
+  };
+  await withHandler(hang, async (API_URL) => {
+    const env = { ...CREDENTIALS, API_URL };
+    const args = "--run-id r_1 --log -";
+    const act = async ({ write, kill, ended }: Running) => {
+      await write("one\n");
+      await arrived.promise;
+      kill("SIGTERM");
+      await ended;
+    };
+    const { code, stderr } = await runAlong({ env }, UPDATE, args, act);
+    assertEquals(code, 143);
+    assertStringIncludes(stderr, "canceled (1 line could not be sent)");
+  });
+});
+
+Deno.test("update_action_run --log - says that a permission is missing, though its input goes on", async () => {
+  const permissions = ["--no-prompt", "--allow-env"];
+  const options = { env: CREDENTIALS, stdin: "one\n", permissions };
+  const child = await start(UPDATE, "--run-id r_1 --log -", options);
+  assertError(await readOutput(child).result, 2, "Permission denied: ");
+  await child.stdin.close().catch(() => {});
 });
 
 Deno.test("update_action_run repeats a change until it is made", async () => {
