@@ -165,6 +165,7 @@ export class RunLog {
   /** Whether the last message ended within a line. */
   #isWithinLine = false;
   #pausing = new AbortController();
+  #sender: Promise<void> | undefined;
   #sending: Promise<unknown> = Promise.resolve();
   /** Failures in a row. */
   #failures = 0;
@@ -206,19 +207,18 @@ export class RunLog {
       setTimeout(stop, LAST_INPUT);
       setTimeout(() => this.#cancel.abort(), GRACE);
     });
-    let sending: Promise<void> | undefined;
     for await (const text of readText(reader)) {
       this.#waiting += text;
-      if (!sending) {
-        sending = this.#sendWaiting().finally(() => sending = undefined);
+      if (!this.#sender) {
+        this.#sender = this.#sendWaiting();
         // An unexpected error ends the input.
-        sending.catch(stop);
+        this.#sender.catch(stop);
       }
       await this.#makeRoom();
     }
     this.#isInputOver = true;
     this.#pausing.abort();
-    await sending;
+    await this.#sender;
     await this.#flush(signal);
   }
 
@@ -243,6 +243,7 @@ export class RunLog {
       await this.#sending;
       await this.#pause();
     }
+    this.#sender = undefined;
   }
 
   async #pause(): Promise<void> {

@@ -123,6 +123,26 @@ Deno.test("RunLog shows progress as it comes, and an incomplete line after a sec
     const end = await sendLog(stream.readable, { onMessage: next });
     assertEquals(end.messages, expected, JSON.stringify(chunks));
   }
+  const { messages } = await sendLog(streamOf("Load", "ing\n"), {});
+  assertEquals(messages, ["Loading"]);
+});
+
+Deno.test("RunLog does not pause at the end of the input", async () => {
+  const { readable, write, close } = makeStream();
+  const { setTimeout } = globalThis;
+  write("one\n");
+  const onMessage = () => void setTimeout(close, 0);
+  const { messages, pauses } = await sendLog(readable, { onMessage });
+  assertEquals([messages, pauses], [["one"], []]);
+});
+
+Deno.test("RunLog sends no message again that Port rejects", async () => {
+  for (const status of [403, 404, 422]) {
+    const stream = streamOf("one\n", "two\n", "three\n");
+    const end = await sendLog(stream, { statuses: [LOGIN, status] });
+    assertEquals(end.messages.join("\n"), "two\nthree");
+    assertMatch(end.error ?? "", / \(1 line could not be sent\)$/);
+  }
 });
 
 Deno.test("RunLog goes on after an outage of any length, and counts the lines that are missing", async () => {
