@@ -4,18 +4,23 @@
  *
  * @module
  */
-import { type BulkItem, MAX_BODY } from "../lib/bulk/batches.ts";
-import { endAtPause, type Piece, readJsonValues } from "../lib/bulk/input.ts";
+import type { BulkItem } from "../lib/bulk/batches.ts";
+import { FailedFile } from "../lib/bulk/failed_file.ts";
+import {
+  type Input,
+  isInput,
+  openInputs,
+  shareRead,
+} from "../lib/bulk/input.ts";
+import { readItems } from "../lib/bulk/items.ts";
+import { openJunit } from "../lib/bulk/junit.ts";
+import { MissingRelations } from "../lib/bulk/missing.ts";
 import { Pacer } from "../lib/bulk/pace.ts";
 import { type Failure, lineOf, Report, type Sink } from "../lib/bulk/report.ts";
-import { openFailedFile, openJunit } from "../lib/bulk/report_files.ts";
 import { type BulkAnswer, bulkUpsert } from "../lib/bulk/run.ts";
 import { readShard } from "../lib/bulk/shard.ts";
 import { type Context, defineScript, runScript } from "../lib/cli.ts";
-import { readEntity } from "../lib/entity.ts";
 import { ScriptError, UsageError } from "../lib/errors.ts";
-import { nameOf, openInput } from "../lib/files.ts";
-import { parseJsonObject } from "../lib/json.ts";
 import { apiPath, type JsonObject, upsertQuery } from "../lib/port.ts";
 import { parseCount } from "../lib/settings.ts";
 import { catchSignals } from "../lib/signals.ts";
@@ -83,29 +88,25 @@ export const script = defineScript({
   },
   advice: { 404: "create the blueprint first" },
   async run(context) {
-    const { options, settings, log, warn, print, explain } = context;
-    const { concurrency: requests = "5" } = options;
-    const concurrency = parseCount(requests, "--concurrency", 1);
-    if (concurrency > 20) {
-      throw new UsageError("Cannot use --concurrency over 20");
-    }
-    const maxErrors = options.maxErrors === undefined
-      ? Infinity
-      : parseCount(options.maxErrors, "--max-errors", 1);
-    const isMine = readShard(options.shard);
+    const { options, operands, settings, log, explain } = context;
+    const { concurrency, maxErrors } = readLimits(options);
+    const { blueprint, shard } = options;
+    const isMine = readShard(shard);
     const signal = catchSignals();
-    const inputs = openInputs(context.operands, signal);
-    const report = new Report(openSinks(context));
+    const inputs = await openInputs(operands, signal);
+    const missing = new MissingRelations();
+    const { failedFile, sinks } = openSinks(context, inputs);
+    const report = new Report(sinks);
     const pacer = new Pacer();
     const timer = setInterval(
-      () => log(report.progress(shareRead(inputs))),
+      () => log(report.progress(shareRead(inputs), pacer.wait)),
       PROGRESS_PERIOD,
     );
     signal.addEventListener("abort", () => {
       log("Interrupted: finishing the requests under way, at most 10 s");
     });
     try {
-      await bulkUpsert(readItems(inputs, report, isMine, options.blueprint), {
+      await bulkUpsert(readItems(inputs, { report, isMine, blueprint }), {
         ...{ concurrency, pacer, signal, explain, retries: settings.retries },
         send: makeSend(context, pacer),
         validateOnly: options.validateOnly,
@@ -114,18 +115,17 @@ export const script = defineScript({
             ? `not sent, after ${maxErrors} failures`
             : undefined,
         onDone: (item, created) => report.done(item, created),
-        onFailed: (item, reason) => report.fail(ofItem(item, reason)),
+        onFailed: (item, reason) => {
+          const isSummedUp = missing.take(item, reason);
+          report.fail({ ...ofItem(item, reason), isSummedUp });
+        },
       });
     } finally {
       clearInterval(timer);
-      report.close();
-      if (report.total === 0 && !options.shard) {
-        warn("There was no entity to read");
-      }
-      for (const line of report.table()) log(line);
-      print(report.summary());
+      report.close(inputs.every(({ isRead }) => isRead));
+      printResult(context, report, missing, failedFile);
     }
-    throwIfFailed(report, signal, options.failedFile);
+    throwIfFailed(report, signal, failedFile);
   },
 });
 
@@ -133,6 +133,20 @@ export const script = defineScript({
 const PROGRESS_PERIOD = 10_000;
 
 type ScriptContext = Context<typeof script.options>;
+
+function readLimits(
+  { concurrency: requests = "5", maxErrors }: ScriptContext["options"],
+) {
+  const concurrency = parseCount(requests, "--concurrency", 1);
+  if (concurrency > 20) {
+    throw new UsageError("Cannot use --concurrency over 20");
+  }
+  const isLimited = maxErrors !== undefined;
+  return {
+    concurrency,
+    maxErrors: isLimited ? parseCount(maxErrors, "--max-errors", 1) : Infinity,
+  };
+}
 
 /** Returns a function that sends one request with entities of a blueprint. */
 function makeSend({ options, port }: ScriptContext, pacer: Pacer) {
@@ -155,155 +169,84 @@ function makeSend({ options, port }: ScriptContext, pacer: Pacer) {
   };
 }
 
-/** An input, and how much of it was read. */
-interface Input {
-  name: string;
-  stream: ReadableStream<Uint8Array>;
-  /** In bytes; `NaN` for standard input. */
-  size: number;
-  bytesRead: number;
-}
-
-/** Opens all inputs before anything is sent or written. */
-function openInputs(paths: string[], signal: AbortSignal): Input[] {
-  return (paths.length > 0 ? paths : ["-"]).map((path) => {
-    const input: Input = {
-      name: path === "-" ? nameOf(path) : path,
-      // This locks the stream, so that it is not opened twice.
-      stream: endAtPause(openInput(path), signal, (bytes) => {
-        input.bytesRead += bytes;
-      }),
-      size: path === "-" ? NaN : Deno.statSync(path).size,
-      bytesRead: 0,
-    };
-    return input;
-  });
-}
-
-function shareRead(inputs: Input[]): number {
-  const sum = (values: number[]) => values.reduce((a, b) => a + b, 0);
-  return sum(inputs.map(({ bytesRead }) => bytesRead)) /
-    sum(inputs.map(({ size }) => size));
-}
-
-/** Reads the entities; any other input fails at once. */
-async function* readItems(
-  inputs: Input[],
-  report: Report,
-  isMine: (key: string) => boolean,
-  blueprint: string | undefined,
-): AsyncGenerator<BulkItem> {
-  for (const { name, stream } of inputs) {
-    try {
-      for await (const piece of readJsonValues(stream)) {
-        const place = `${name}:${piece.line}`;
-        try {
-          const item = await readItem(piece, place, blueprint);
-          if (isMine(shardKey(item))) yield item;
-        } catch (error) {
-          if (!(error instanceof ScriptError)) throw error;
-          if (isMine(piece.text)) report.fail(ofText(piece, place, error));
-        }
-      }
-    } catch (error) {
-      // The entities before the error are still sent.
-      const reason = new UsageError(`Cannot read further: ${String(error)}`);
-      report.fail(ofText({ line: 0, text: "" }, name, reason));
-    }
-  }
-}
-
-async function readItem(
-  { text }: Piece,
-  place: string,
-  blueprint: string | undefined,
-): Promise<BulkItem> {
-  // The decoder replaces invalid bytes with this character.
-  if (text.includes("\ufffd")) {
-    throw new UsageError("Cannot read the entity: it is not UTF-8");
-  }
-  const size = new TextEncoder().encode(text).length;
-  if (size > MAX_BODY) {
-    throw new UsageError(
-      `Cannot send ${size} bytes: Port accepts at most 1 MiB`,
-    );
-  }
-  const file = parseJsonObject(text, "the entity");
-  const whole = blueprint === undefined ? file : { blueprint, ...file };
-  return { ...await readEntity(whole), place, size };
-}
-
-function shardKey({ blueprint, entity }: BulkItem): string {
-  return JSON.stringify([blueprint, entity.identifier ?? entity]);
-}
-
 function ofItem(
   { place, blueprint, entity }: BulkItem,
   reason: string,
 ): Failure {
   const { identifier } = entity;
   const name = typeof identifier === "string" ? identifier : "(no identifier)";
-  const input = JSON.stringify({ blueprint, ...entity });
+  const text = JSON.stringify({ blueprint, ...entity });
+  const input = new TextEncoder().encode(text);
   return { place, blueprint, name, input, reason };
 }
 
-/** Joins lines, as an element of an array may have several. */
-function ofText({ text }: Piece, place: string, error: ScriptError): Failure {
-  const input = text.replace(/[\r\n]+/g, " ");
-  return { place, name: place, input, reason: error.message };
-}
-
-/** Writes failures to files, or else to standard error. */
-function openSinks({ options, operands, warn }: ScriptContext): Sink[] {
-  const { failedFile, junit } = options;
-  if (junit !== undefined && [failedFile, ...operands].includes(junit)) {
+/** Opens the files for failures; without one, they go to standard error. */
+function openSinks({ options, warn }: ScriptContext, inputs: Input[]) {
+  const { junit } = options;
+  if (junit !== undefined && isInput(junit, inputs)) {
     throw new UsageError(`Cannot use "${junit}" twice: name another --junit`);
   }
-  const files = [
-    ...(failedFile !== undefined ? [openFailedFile(failedFile)] : []),
-    ...(junit !== undefined ? [openJunit(junit)] : []),
-  ];
+  const failedFile = openFailedFile(options, inputs, warn);
   const fail = (failure: Failure) => {
-    const isKept = failedFile !== undefined && failure.blueprint !== undefined;
-    if (!isKept) warn(lineOf(failure));
+    const isKept = failedFile && failure.blueprint !== undefined;
+    if (!isKept && !failure.isSummedUp) warn(lineOf(failure));
   };
-  return [{ fail, close() {} }, ...files.map((sink) => guard(sink, warn))];
+  const sinks: Sink[] = [{ fail, close() {} }];
+  if (failedFile) sinks.push(failedFile);
+  try {
+    if (junit !== undefined) sinks.push(openJunit(junit, warn));
+  } catch (error) {
+    failedFile?.discard();
+    throw error;
+  }
+  return { failedFile, sinks };
 }
 
-/** Continues if the disk is full, and logs what was not written. */
-function guard(sink: Sink, warn: (line: string) => void): Sink {
-  let isFull = false;
-  const attempt = (step: () => void) => {
-    try {
-      if (!isFull) step();
-    } catch (error) {
-      if (!(error instanceof UsageError)) throw error;
-      isFull = true;
-      warn(error.message);
-    }
-  };
-  return {
-    fail(failure) {
-      attempt(() => sink.fail(failure));
-      if (isFull) warn(`${lineOf(failure)}: ${failure.input}`);
-    },
-    close: (counts) => attempt(() => sink.close(counts)),
-  };
+function openFailedFile(
+  { failedFile, shard, validateOnly }: ScriptContext["options"],
+  inputs: Input[],
+  warn: (line: string) => void,
+): FailedFile | undefined {
+  if (failedFile === undefined) return undefined;
+  const isAlsoInput = isInput(failedFile, inputs);
+  if (isAlsoInput && (validateOnly || shard !== undefined)) {
+    throw new UsageError(
+      `Cannot use --failed-file "${failedFile}", an input, together with ` +
+        "--shard or --validate-only: what is not saved now would be lost",
+    );
+  }
+  return new FailedFile(failedFile, isAlsoInput, warn);
+}
+
+/** Prints what was saved and what was not. */
+function printResult(
+  { log, warn, print, options }: ScriptContext,
+  report: Report,
+  missing: MissingRelations,
+  failedFile: FailedFile | undefined,
+): void {
+  for (const line of missing.lines()) warn(line);
+  if (report.total === 0 && !options.shard) {
+    warn("There was no entity to read");
+  }
+  for (const line of report.table()) log(line);
+  if (failedFile?.summary) log(failedFile.summary);
+  print(report.summary());
 }
 
 function throwIfFailed(
   { all, total, first }: Report,
   signal: AbortSignal,
-  failedFile: string | undefined,
+  failedFile: FailedFile | undefined,
 ): void {
-  const exitCode = signal.aborted ? Number(signal.reason) : 8;
-  if (first === undefined && !signal.aborted) return;
+  const { aborted } = signal;
+  if (first === undefined && !aborted) return;
+  const exitCode = aborted ? Number(signal.reason) : 8;
   if (first === undefined) {
     throw new ScriptError(exitCode, "Interrupted, after everything was sent");
   }
-  const next = failedFile === undefined
-    ? "give --failed-file to keep them"
-    : `see "${failedFile}.errors", correct "${failedFile}" and run it`;
+  const next = failedFile?.advice(aborted) ??
+    `${aborted ? "run it again, " : ""}give --failed-file to keep them`;
   throw new ScriptError(
     exitCode,
     `Cannot upsert ${all.failed} of ${total} entities, the first ` +

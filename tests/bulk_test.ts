@@ -7,7 +7,9 @@ import {
   makeBatches,
   MAX_BODY,
 } from "../lib/bulk/batches.ts";
+import { MissingRelations } from "../lib/bulk/missing.ts";
 import { Pacer } from "../lib/bulk/pace.ts";
+import { Report } from "../lib/bulk/report.ts";
 import {
   type BulkAnswer,
   type BulkOptions,
@@ -395,6 +397,85 @@ Deno.test("Pacer holds all requests after a 429, those that wait too", async () 
   late.pacer.learn(attempt(50));
   await late.pacer.turn();
   assertEquals(late.slept, [200, 3_000]);
+});
+
+Deno.test("Pacer waits by Port's clock, whatever the local one shows, at most a period", async () => {
+  const now = 1_000_000;
+  const quarter = 900_000;
+  const cases: [skew: number, reset: number, period: string, wait: number][] = [
+    // The local clock is slow, fast, and a little off.
+    [quarter, 1010, "300", 10_000],
+    [-quarter, 1010, "300", 9_000],
+    [-500, 1010, "300", 9_000],
+    // Port's headers contradict each other.
+    [0, 5000, "300", 300_000],
+  ];
+  for (const [skew, reset, period, wait] of cases) {
+    const { pacer, slept } = makePacer();
+    const seconds = reset + Math.floor(skew / 1000);
+    const { status, headers } = attempt(0);
+    headers.set("date", new Date(now + skew).toUTCString());
+    headers.set("x-ratelimit-reset", String(seconds));
+    headers.set("x-ratelimit-period", period);
+    pacer.learn({ status, headers, wait: undefined });
+    const turn = pacer.turn();
+    assertEquals(pacer.wait, slept[0]);
+    await turn;
+    assertEquals(slept, [wait], `${skew} ms`);
+    assertEquals(pacer.wait, 0);
+  }
+});
+
+/** At one time, something is reported. */
+function atTime<Result>(now: number, step: () => Result): Result {
+  const { now: original } = Date;
+  Date.now = () => now;
+  try {
+    return step();
+  } finally {
+    Date.now = original;
+  }
+}
+
+Deno.test("Report.progress() counts what was read and not yet sent, and the rate limit", () => {
+  const report = atTime(0, () => new Report([]));
+  for (const _ of names(100)) report.read();
+  const progress = (share: number, wait: number) =>
+    atTime(10_000, () => report.progress(share, wait));
+  assertEquals(progress(1, 0), "0 done, 0 failed, 0 per second");
+  for (const item of makeItems(names(50))) report.done(item, true);
+  const done = "50 done, 0 failed, 5 per second";
+  const limit = "waiting for the rate limit";
+  assertEquals(progress(1, 0), `${done}, about 10 s left`);
+  assertEquals(progress(1, 60_000), `${done}, about 70 s left, ${limit}`);
+  // Another hundred will be read.
+  assertEquals(progress(0.5, 0), `${done}, about 30 s left`);
+  assertEquals(progress(NaN, 60_000), `${done}, ${limit}`);
+});
+
+Deno.test("MissingRelations names the blueprint, how many failed and what they need", () => {
+  const missing = new MissingRelations();
+  const message = (name: string, target: string) =>
+    `404: Entity "${name}" of blueprint "${target}" does not exist`;
+  const take = (name: string, relations: JsonObject, reason: string) => {
+    const entity = { identifier: name, relations };
+    return missing.take({ ...makeItems([name])[0]!, entity }, reason);
+  };
+  for (const name of names(5000)) {
+    assert(take(name, { image: `i${name}` }, message(`i${name}`, "image")));
+  }
+  // The names of entities and blueprints may be the same.
+  assert(take("a", { teams: ["x", "image"] }, message("image", "team")));
+  assert(take("b", { teams: ["x", "image"] }, message("x", "team")));
+  assertEquals(take("c", { image: "i" }, message("other", "image")), false);
+  assertEquals(take("c", { image: "i" }, '422: "i" is bad'), false);
+  const cure = "create them first, or give --create-missing-related-entities";
+  assertEquals(missing.lines(), [
+    '5000 failed, the first test:1: 404: Entity … of blueprint "image" does ' +
+    `not exist: ie0, ie1, ie2 and others; ${cure}`,
+    '2 failed, the first test:1: 404: Entity … of blueprint "team" does ' +
+    `not exist: image, x; ${cure}`,
+  ]);
 });
 
 Deno.test("readShard() divides the keys, each into one part", () => {

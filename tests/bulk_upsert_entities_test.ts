@@ -1,59 +1,24 @@
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
 import { XMLParser, XMLValidator } from "npm:fast-xml-parser@4.5.3";
-import type { LocalPortOptions } from "../scripts/local_port/server.ts";
 import {
+  BULK,
+  bulk,
+  catalogue,
+  type Line,
+  ndjson,
+  services,
+  withBoth,
+} from "./support/bulk.ts";
+import {
+  assertError,
   assertWrongCalls,
   CREDENTIALS,
   put,
   type TestPort,
   withPort,
 } from "./support/port.ts";
-import { readOutput, runProcess, start, withFolder } from "./support/run.ts";
+import { readOutput, start } from "./support/run.ts";
 import { withHandler } from "./support/server.ts";
-
-const BULK = "bulk_upsert_entities";
-
-interface Line {
-  blueprint?: string;
-  identifier?: string;
-  properties?: Record<string, unknown>;
-  relations?: Record<string, unknown>;
-}
-
-function ndjson(lines: (Line | string)[]): string {
-  return lines.map((line) =>
-    (typeof line === "string" ? line : JSON.stringify(line)) + "\n"
-  ).join("");
-}
-
-/** Services, each with a name of its own. */
-function services(count: number): Line[] {
-  return Array.from({ length: count }, (_, number) => ({
-    blueprint: "service",
-    identifier: `e${number}`,
-  }));
-}
-
-/** Gives entities to the script by standard input. */
-async function bulk(port: TestPort, stdin: string, flags = "") {
-  return await port.run(BULK, flags, { stdin });
-}
-
-/** Lets a test use a local Port, and a folder that the script may use. */
-async function withBoth(
-  options: LocalPortOptions,
-  test: (port: TestPort, folder: string) => Promise<void>,
-) {
-  await withFolder((folder) => withPort(options, (port) => test(port, folder)));
-}
-
-/** All entities of a blueprint by identifier. */
-async function catalogue(port: TestPort, blueprint: string) {
-  const answer = await port.call("GET", `/blueprints/${blueprint}/entities`);
-  const { entities }: { entities: (Line & { identifier: string })[] } =
-    await answer.json();
-  return new Map(entities.map((entity) => [entity.identifier, entity]));
-}
 
 Deno.test("bulk_upsert_entities takes NDJSON and arrays, files and a pipe", async () => {
   await withBoth({}, async (port, folder) => {
@@ -159,38 +124,58 @@ Deno.test("bulk_upsert_entities shows why without --failed-file, and fails softl
   });
 });
 
-Deno.test("bulk_upsert_entities keeps an element that it cannot send on one line", async () => {
-  await withBoth({}, async (port, folder) => {
-    const file = `${folder}/failed.ndjson`;
-    const large = JSON.stringify({ title: "x".repeat(2 ** 20) });
-    const stdin = `[{"identifier":\n"a b"}, ${large}]`;
-    const { code } = await bulk(
-      port,
-      stdin,
-      `-b service --failed-file=${file}`,
-    );
-    const kept = await Deno.readTextFile(file);
-    assertEquals([code, kept], [8, `{"identifier": "a b"}\n${large}\n`]);
-    const reasons = await Deno.readTextFile(`${file}.errors`);
-    assertMatch(reasons, /:2: Cannot send 1048588 bytes: Port accepts at most/);
-    assertEquals(port.log, []);
+Deno.test("bulk_upsert_entities names one position, that in the input", async () => {
+  const array =
+    '[{"identifier": "a"},\n  {"identifier": "b" "c"}, {\n"d": 1,}]';
+  const cases: [stdin: string, places: string[]][] = [
+    ['{"identifier": "a"}\n{"identifier": "b" "c"}\n', ["2:20"]],
+    [array, ["2:22", "3:8"]],
+    ["nope\n", ["1"]],
+  ];
+  await withPort({}, async (port) => {
+    for (const [stdin, places] of cases) {
+      const { stderr } = await bulk(port, stdin, "-b service");
+      const named = stderr.matchAll(/^warning: standard input:(\S+): /gm);
+      assertEquals([...named].map(([, place]) => place), places, stderr);
+      assertEquals(/\bposition|\bline \d|\bcolumn \d/.test(stderr), false);
+    }
   });
 });
 
-Deno.test("bulk_upsert_entities shows what a full disk cannot hold", async () => {
+Deno.test("bulk_upsert_entities sums up related entities that do not exist", async () => {
   await withBoth({}, async (port, folder) => {
-    await Deno.symlink("/dev/full", `${folder}/failed.part`);
-    const args = ["-b=service", `--failed-file=${folder}/failed`];
-    const { code, stderr } = await runProcess(
-      Deno.execPath(),
-      // Deno lets nothing less write to a device.
-      ["run", "-A", `${BULK}.ts`, ...args],
-      { env: port.env, stdin: '{"identifier": "a b"}\n{"identifier": "c"}' },
+    const stdin = ndjson(
+      services(100).map((line, number) => ({
+        ...line,
+        relations: { image: `i${number % 50}` },
+      })),
     );
-    assertEquals(code, 8, stderr);
-    assertMatch(stderr, /^warning: Cannot write .*$/m);
-    assertMatch(stderr, /: \{"identifier": "a b"\}$/m);
-    assert(await port.entity("service", "c"));
+    for (const flags of ["", `--failed-file=${folder}/failed`]) {
+      const { code, stderr } = await bulk(port, stdin, flags);
+      assertEquals(code, 8);
+      const warnings = stderr.split("\n").filter((line) =>
+        line.startsWith("warning: ")
+      );
+      assertEquals(warnings.length, 1, stderr);
+      assertMatch(
+        warnings.join(),
+        /: 100 failed, .* "image": i\d+, i\d+, i\d+ and/,
+      );
+    }
+    const reasons = await Deno.readTextFile(`${folder}/failed.errors`);
+    assertEquals(reasons.match(/: 404: /g)?.length, 100);
+  });
+});
+
+Deno.test("bulk_upsert_entities refuses other formats before it sends or writes anything", async () => {
+  await withBoth({}, async (port, folder) => {
+    const good = `${folder}/good.ndjson`;
+    await Deno.writeTextFile(good, ndjson(services(20)));
+    const stdin = "identifier,title\na,A\nb,B\n";
+    const flags = `${good} - --failed-file=${folder}/failed`;
+    assertError(await bulk(port, stdin, flags), 2, "input: it looks like CSV;");
+    assertEquals(port.log, []);
+    assertEquals([...Deno.readDirSync(folder)].length, 1);
   });
 });
 
@@ -263,6 +248,7 @@ Deno.test("bulk_upsert_entities ends well on SIGINT and SIGTERM, and loses nothi
       const { code, created, failed } = end;
       assertEquals([code, created + failed], [expected, 600]);
       assertMatch(end.stderr, /^Interrupted: /m);
+      assertMatch(end.stderr, /, run "\S+" to send the rest\n$/);
       const kept = (await Deno.readTextFile(file)).trim().split("\n");
       const there = await catalogue(port, "service");
       assertEquals([kept.length, there.size], [failed, created]);
@@ -318,18 +304,6 @@ Deno.test("bulk_upsert_entities ends though its input neither goes on nor ends",
   });
 });
 
-Deno.test("bulk_upsert_entities reads the file that it writes what fails to", async () => {
-  await withBoth({}, async (port, folder) => {
-    const file = `${folder}/failed.ndjson`;
-    const lines = [{ identifier: "a" }, { identifier: "b c" }];
-    await Deno.writeTextFile(file, ndjson(lines));
-    const flags = `${file} -b service --failed-file=${file}`;
-    assertEquals((await bulk(port, "", flags)).code, 8);
-    assertEquals(await Deno.readTextFile(file), '{"identifier":"b c"}\n');
-    assert(await port.entity("service", "a"));
-  });
-});
-
 Deno.test("bulk_upsert_entities says when there is nothing to read", async () => {
   await withPort({}, async (port) => {
     const { code, stderr } = await bulk(port, "\n");
@@ -372,7 +346,8 @@ Deno.test("bulk_upsert_entities --junit writes what CircleCI reads, whatever the
       { blueprint: hostile },
       hostile,
     ];
-    await bulk(port, ndjson(lines), `--junit=${folder}/port.xml`);
+    const flags = `--concurrency=1 --junit=${folder}/port.xml`;
+    await bulk(port, ndjson(lines), flags);
     const text = await Deno.readTextFile(`${folder}/port.xml`);
     assertEquals(XMLValidator.validate(text), true);
     const parser = new XMLParser({
@@ -396,7 +371,7 @@ Deno.test("bulk_upsert_entities --junit writes what CircleCI reads, whatever the
     const messages = cases.flatMap(({ failure }) => failure?.message ?? []);
     assertEquals(messages.length, 3);
     assertMatch(messages[0] ?? "", /:4: .* blueprint .*"<&"'\\u0001\?\]\]> "/);
-    assertMatch(messages[1] ?? "", /:5: .* not UTF-8/);
+    assertMatch(messages[1] ?? "", /:5: .* is not valid JSON/);
     assertMatch(messages[2] ?? "", /:3: 422: .*"<&"'\\u0001\?\]\]> "/);
   });
 });
@@ -454,22 +429,24 @@ Deno.test("bulk_upsert_entities answers a wrong call with one line, exit code 2 
   await assertWrongCalls(BULK, [
     ["no/such.ndjson", "No such file or directory"],
     ["blueprints", "it is a folder"],
-    ["demo.ts --concurrency=0", '--concurrency "0"'],
-    ["demo.ts --concurrency=21", "--concurrency over 20"],
-    ["demo.ts --max-errors=x", '--max-errors "x"'],
-    ["demo.ts --shard=2/2", '--shard "2/2"'],
-    ["demo.ts --shard=1/2/3", '--shard "1/2/3"'],
-    ["demo.ts --shard=auto", "CIRCLE_NODE_INDEX"],
-    ["demo.ts --junit=demo.ts", 'Cannot use "demo.ts" twice'],
-    ["demo.ts --failed-file=demo.ts/x", 'Cannot write "demo.ts/x"'],
-    ["demo.ts --junit=/proc/x.xml", 'Requires write access to "/proc"'],
-    ["demo.ts --replace=1", "--replace takes no value"],
-    ["demo.ts --validate-only=1", "--validate-only takes no value"],
+    ["--concurrency=0", '--concurrency "0"'],
+    ["--concurrency=21", "--concurrency over 20"],
+    ["--max-errors=x", '--max-errors "x"'],
+    ["--shard=2/2", '--shard "2/2"'],
+    ["--shard=1/2/3", '--shard "1/2/3"'],
+    ["--shard=auto", "CIRCLE_NODE_INDEX"],
+    ["--failed-file=demo.ts/x", 'Cannot write "demo.ts/x"'],
+    ["--junit=/proc/x.xml", 'Requires read access to "/proc/x.xml"'],
+    ["--failed-file=x --junit=demo.ts/x", 'Cannot write "demo.ts/x"'],
+    ["--failed-file=demo.ts", 'without "demo.ts.errors" it is no failed file'],
+    ["--failed-file=blueprints", "it exists"],
+    ["--replace=1", "--replace takes no value"],
+    ["--validate-only=1", "--validate-only takes no value"],
     [
-      "demo.ts --create-missing-related-entities=1",
+      "--create-missing-related-entities=1",
       "--create-missing-related-entities takes no value",
     ],
-    ["demo.ts --run-id=", "--run-id ID is empty"],
-    ["demo.ts --blueprint=", "--blueprint ID is empty"],
+    ["--run-id=", "--run-id ID is empty"],
+    ["--blueprint=", "--blueprint ID is empty"],
   ]);
 });

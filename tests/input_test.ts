@@ -1,5 +1,7 @@
-import { assertEquals } from "jsr:@std/assert@1.0.19";
-import { readJsonValues } from "../lib/bulk/input.ts";
+import { assert, assertEquals, assertRejects } from "jsr:@std/assert@1.0.19";
+import { MAX_BODY } from "../lib/bulk/batches.ts";
+import { openPieces } from "../lib/bulk/pieces.ts";
+import { UsageError } from "../lib/errors.ts";
 
 /** Reads text in chunks of several sizes; all must result in the same. */
 async function assertValues(text: string, ...expected: [number, string][]) {
@@ -10,16 +12,17 @@ async function assertValues(text: string, ...expected: [number, string][]) {
       { length },
       (_, index) => bytes.slice(index * size, (index + 1) * size),
     );
-    const pieces = readJsonValues(ReadableStream.from(chunks));
+    const pieces = await openPieces(ReadableStream.from(chunks), "input");
+    const values = await Array.fromAsync(pieces);
     assertEquals(
-      (await Array.fromAsync(pieces)).map(({ line, text }) => [line, text]),
+      values.map(({ line, bytes }) => [line, new TextDecoder().decode(bytes)]),
       expected,
       `${JSON.stringify(text)} in chunks of ${size}`,
     );
   }
 }
 
-Deno.test("readJsonValues() reads one value per line, whatever the line break", async () => {
+Deno.test("openPieces() reads one value per line, whatever the line break", async () => {
   await assertValues(
     '\n{"a":1}\r\n\n {"б":["😀"]}\r\nnope',
     [2, '{"a":1}'],
@@ -30,7 +33,7 @@ Deno.test("readJsonValues() reads one value per line, whatever the line break", 
   await assertValues("");
 });
 
-Deno.test("readJsonValues() reads the elements of an array", async () => {
+Deno.test("openPieces() reads the elements of an array", async () => {
   await assertValues(
     '\n[\n  {"a": "],}\\"{", "й": "\\\\"},\n\n  {\n"b": [1, {"c": 2}]}, 3 ]\n',
     [3, '{"a": "],}\\"{", "й": "\\\\"}'],
@@ -41,10 +44,114 @@ Deno.test("readJsonValues() reads the elements of an array", async () => {
   await assertValues(" [ ] ");
 });
 
-Deno.test("readJsonValues() passes on what is broken", async () => {
+Deno.test("openPieces() passes on what is broken", async () => {
   await assertValues('[{"a": 1}, {"b"', [1, '{"a": 1}'], [1, '{"b"']);
   await assertValues("[1,", [1, "1"], [1, ""]);
-  // The producer ended between two elements: the list is incomplete.
-  await assertValues("[1, {}", [1, "1"], [1, "{}"], [1, ""]);
+  await assertValues("[1, {}", [1, "1"], [1, "{}"]);
   await assertValues("[1] x", [1, "1"], [1, "x"]);
+});
+
+/** Chunks of 64 KiB, as files and pipes give them, and how much was read. */
+function chunksOf(text: string) {
+  const bytes = new TextEncoder().encode(text);
+  const counts = { read: 0 };
+  const chunks = function* () {
+    while (counts.read < bytes.length) {
+      const chunk = bytes.slice(counts.read, counts.read + 64 * 1024);
+      counts.read += chunk.length;
+      yield chunk;
+    }
+  };
+  return { counts, stream: ReadableStream.from(chunks()) };
+}
+
+Deno.test("openPieces() holds little more than 1 MiB, however large a value is", async () => {
+  const huge = `"${"x".repeat(10_000_000)}"`;
+  const inputs = [
+    `1\n${huge}\n2\n`,
+    `[1,${huge},2]`,
+    `[1,[${huge}`,
+    `1\n${huge}`,
+  ];
+  for (const input of inputs) {
+    const { counts, stream } = chunksOf(input);
+    const values: string[] = [];
+    let given = 0;
+    for await (const piece of await openPieces(stream, "input")) {
+      const { bytes, offset } = piece;
+      // The stream itself holds a chunk, too.
+      assert(counts.read - given < MAX_BODY + 3 * 64 * 1024);
+      given += bytes.length;
+      const text = new TextDecoder().decode(bytes);
+      if (offset === 0) values.push(text);
+      else values[values.length - 1] += text;
+    }
+    const rest = input.endsWith("2]") || input.endsWith("2\n") ? ["2"] : [];
+    const whole = input.startsWith("[1,[") ? `[${huge}` : huge;
+    assert(["1", whole, ...rest].join() === values.join());
+  }
+});
+
+Deno.test("openPieces() says what is wrong with the end of an array, and where that begins", async () => {
+  const never =
+    "the array never ends, as a quote or bracket is not closed here";
+  const cases: [
+    text: string,
+    line: number,
+    column: number,
+    problem?: string,
+  ][] = [
+    ['[1,\n {"a": [2}, 3]', 2, 2, never],
+    ['[1,\n  "a\\", 3]', 2, 3, never],
+    ["[1, {}", 1, 5, never],
+    ["[1, ", 1, 4, never],
+    ["[1]\n  2, 3", 2, 3, "it comes after the end of the array"],
+    ["[1]\n[2]", 2, 2],
+  ];
+  for (const [text, line, column, problem] of cases) {
+    const pieces = await openPieces(chunksOf(text).stream, "input");
+    const last = (await Array.fromAsync(pieces)).at(-1);
+    assertEquals(
+      [last?.line, last?.column, last?.problem],
+      [line, column, problem],
+      text,
+    );
+  }
+});
+
+Deno.test("openPieces() rejects other formats by their first line", async () => {
+  const cases: [start: string, format?: string][] = [
+    ["\n---\nidentifier: a\n", "YAML"],
+    ["# Services\n", "YAML"],
+    ["- identifier: a\r\n  title: A\r\n", "YAML"],
+    ['"identifier": a\n', "YAML"],
+    ["identifier,title,properties.version\na,A,1\n", "CSV"],
+    ['"identifier";"title"\r\n', "CSV"],
+    ["identifier\ttitle\n", "CSV"],
+    ['\ufeff{\n  "identifier": "a"\n}\n', "pretty-printed JSON"],
+    ['{"identifier": "a",\n  "title": "A"}\n', "pretty-printed JSON"],
+    ['{ "properties": {\n', "pretty-printed JSON"],
+    ['{"identifier": "a"}\n{\n'],
+    ['{"identifier": "a", "ti\n{"identifier": "b"}\n'],
+    ["nope\n"],
+    ["[\n  {\n"],
+    // Cut off: more may follow on the line.
+    ['{"identifier": "a",'],
+    [""],
+  ];
+  for (const [start, format] of cases) {
+    const open = openPieces(chunksOf(start).stream, '"all"');
+    if (format === undefined) await open;
+    else {await assertRejects(
+        () => open,
+        UsageError,
+        `"all": it looks like ${format};`,
+      );}
+  }
+  const utf16 = new Uint8Array([0xff, 0xfe, 0x7b, 0, 0x7d, 0, 0x0a, 0]);
+  await assertRejects(
+    () => openPieces(ReadableStream.from([utf16]), "x"),
+    UsageError,
+    "UTF-16",
+  );
 });

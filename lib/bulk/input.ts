@@ -1,33 +1,105 @@
 /**
- * Reads input as a stream, so that memory use does not grow with it.
+ * Opens the inputs, and keeps track of how far they were read.
  *
  * @module
  */
-import { decode, splitLines } from "../lines.ts";
-
-/** A piece of the input. */
-export interface Piece {
-  /** The number of the line that it begins on, from 1. */
-  line: number;
-  /** Its text. */
-  text: string;
-}
+import { ScriptError } from "../errors.ts";
+import { fileError, nameOf, openInput } from "../files.ts";
+import { openPieces, type Piece } from "./pieces.ts";
 
 /** How long input may pause after a signal, in milliseconds. */
 const LONGEST_PAUSE = 1_000;
 
+/** An input. */
+export interface Input {
+  /** Its name in reports. */
+  name: string;
+  /** The file; `undefined` for a pipe. */
+  file: Deno.FileInfo | undefined;
+  /** Its values. */
+  pieces: AsyncIterable<Piece>;
+  /** How much of it was read, in bytes. */
+  bytesRead: number;
+  /** Whether it was read to its end. */
+  isRead: boolean;
+}
+
 /**
- * Forwards a stream. After a signal it ends at the first pause, since the
- * program that writes to it may have ended without closing it.
+ * Opens all inputs, before anything is sent or written.
  *
- * @param stream The stream.
- * @param signal The signal.
- * @param onRead Called with the number of bytes of each chunk.
- * @returns The same bytes.
+ * @param paths Their paths; none for standard input.
+ * @param signal Ends the ones that pause.
+ * @returns The inputs.
+ * @throws {UsageError} If one cannot be read, or is in another format.
  */
-export function endAtPause(
-  stream: ReadableStream<Uint8Array>,
+export async function openInputs(
+  paths: string[],
   signal: AbortSignal,
+): Promise<Input[]> {
+  const opened = (paths.length > 0 ? paths : ["-"]).map((path) => {
+    const stream = openInput(path);
+    const info = path === "-" ? undefined : Deno.statSync(path);
+    const file = info?.isFile ? info : undefined;
+    const name = path === "-" ? nameOf(path) : path;
+    const input = { name, file, bytesRead: 0, isRead: false };
+    // This locks standard input, so that it is not opened twice.
+    const chunks = endAtPause(stream, file ? undefined : signal, (bytes) => {
+      input.bytesRead += bytes;
+    });
+    return { path, input, chunks };
+  });
+  const inputs: Input[] = [];
+  for (const { path, input, chunks } of opened) {
+    try {
+      const pieces = await openPieces(chunks, nameOf(path));
+      inputs.push(Object.assign(input, { pieces }));
+    } catch (error) {
+      if (error instanceof ScriptError) throw error;
+      throw fileError("read", input.name, error);
+    }
+  }
+  return inputs;
+}
+
+/**
+ * Returns how much of the inputs was read.
+ *
+ * @param inputs The inputs.
+ * @returns The share; `NaN` if that is unknown, as one of them is a pipe.
+ */
+export function shareRead(inputs: Input[]): number {
+  const sum = (values: number[]) => values.reduce((a, b) => a + b, 0);
+  return sum(inputs.map(({ bytesRead }) => bytesRead)) /
+    sum(inputs.map(({ file }) => file?.size ?? NaN));
+}
+
+/**
+ * Returns whether a file is one of the inputs.
+ *
+ * @param path The file; it need not exist.
+ * @param inputs The inputs.
+ * @returns Whether it is, under whatever name.
+ */
+export function isInput(path: string, inputs: Input[]): boolean {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return inputs.some(({ name, file }) =>
+      name === path || (file && ino && file.ino === ino && file.dev === dev)
+    );
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw fileError("write", path, error);
+  }
+}
+
+/**
+ * Forwards a stream, and calls `onRead` with the size of each chunk. After a
+ * signal it ends at the first pause, since the program that writes to it may
+ * have ended without closing it.
+ */
+function endAtPause(
+  stream: ReadableStream<Uint8Array>,
+  signal: AbortSignal | undefined,
   onRead: (bytes: number) => void,
 ): ReadableStream<Uint8Array> {
   const reader = stream.getReader();
@@ -35,101 +107,13 @@ export function endAtPause(
     async pull(controller) {
       const pause = Promise.withResolvers<void>();
       const wait = () => setTimeout(pause.resolve, LONGEST_PAUSE);
-      if (signal.aborted) wait();
-      else signal.addEventListener("abort", wait);
+      if (signal?.aborted) wait();
+      else signal?.addEventListener("abort", wait);
       const next = await Promise.race([reader.read(), pause.promise]);
-      signal.removeEventListener("abort", wait);
+      signal?.removeEventListener("abort", wait);
       if (!next?.value) return controller.close();
       onRead(next.value.length);
       controller.enqueue(next.value);
     },
   }, { highWaterMark: 0 });
-}
-
-/**
- * Splits a stream into its JSON values: one per line (NDJSON), or the elements
- * of an array, depending on the first character.
- *
- * @param stream UTF-8 text.
- * @returns The text of each value, unchanged even if it is not JSON.
- */
-export async function* readJsonValues(
-  stream: ReadableStream<Uint8Array>,
-): AsyncGenerator<Piece> {
-  const chunks = resumable(decode(stream));
-  let start = "";
-  for await (const chunk of chunks) {
-    start += chunk;
-    if (start.trimStart() !== "") break;
-  }
-  const all = prepend(start, chunks);
-  if (start.trimStart().startsWith("[")) {
-    yield* splitArray(all);
-    return;
-  }
-  let line = 0;
-  for await (const text of splitLines(all)) {
-    line++;
-    if (text.trim() !== "") yield { line, text };
-  }
-}
-
-/** Leaving a loop over a stream cancels it; after this, a second continues. */
-function resumable(chunks: AsyncIterable<string>): AsyncIterable<string> {
-  const iterator = chunks[Symbol.asyncIterator]();
-  return {
-    [Symbol.asyncIterator]: () => ({ next: () => iterator.next() }),
-  };
-}
-
-async function* prepend(start: string, rest: AsyncIterable<string>) {
-  yield start;
-  yield* rest;
-}
-
-/** Splits at the commas between elements, without parsing them. */
-async function* splitArray(
-  chunks: AsyncIterable<string>,
-): AsyncGenerator<Piece> {
-  let text = "";
-  let line = 1;
-  let depth = 0;
-  let isString = false;
-  let isEscaped = false;
-  const cut = (part: string): Piece => {
-    const whole = text + part;
-    text = "";
-    const leading = whole.length - whole.trimStart().length;
-    const breaks = whole.slice(leading).split("\n").length - 1;
-    return { line: line - breaks, text: whole.trim() };
-  };
-  for await (const chunk of chunks) {
-    let from = 0;
-    for (let at = 0; at < chunk.length; at++) {
-      const character = chunk[at];
-      if (character === "\n") line++;
-      if (isString) {
-        if (isEscaped) isEscaped = false;
-        else if (character === "\\") isEscaped = true;
-        else if (character === '"') isString = false;
-      } else if (character === '"') {
-        isString = true;
-      } else if (character === "[" || character === "{") {
-        if (++depth === 1) from = at + 1;
-      } else if (character === "]" || character === "}") {
-        if (--depth > 0) continue;
-        const last = cut(chunk.slice(from, at));
-        if (last.text !== "") yield last;
-        from = at + 1;
-      } else if (character === "," && depth === 1) {
-        yield cut(chunk.slice(from, at));
-        from = at + 1;
-      }
-    }
-    text += chunk.slice(from);
-  }
-  const rest = cut("");
-  if (rest.text !== "") yield rest;
-  // Truncated between two elements. An empty piece is invalid JSON.
-  if (depth === 1) yield { line, text: "" };
 }

@@ -19,6 +19,8 @@ export class Pacer {
   /** The pause between requests, until the limit is reset. */
   #spacing = 0;
   #resetAt = 0;
+  /** When the last of the requests that wait may start. */
+  #waitUntil = 0;
 
   /**
    * Creates a pacer.
@@ -43,11 +45,18 @@ export class Pacer {
       : now;
     const at = Math.max(now, spaced);
     this.#next = at + this.#spacing;
+    this.#waitUntil = at;
     if (at > now) await this.#sleep(at - now, signal);
     // Another response may have set a hold in the meantime.
     while (this.#holdUntil > this.#now() && !signal?.aborted) {
       await this.#sleep(this.#holdUntil - this.#now(), signal);
     }
+  }
+
+  /** How long requests will wait for the rate limit, in milliseconds. */
+  get wait(): number {
+    const now = this.#now();
+    return Math.max(0, this.#waitUntil - now, this.#holdUntil - now);
   }
 
   /**
@@ -69,8 +78,12 @@ export class Pacer {
     const remaining = read("remaining");
     const reset = read("reset");
     if (!(limit > 0) || !(remaining >= 0) || !(reset > 0)) return;
-    this.#resetAt = reset * 1000;
-    const left = Math.max(0, this.#resetAt - now);
+    // The clocks may differ by more than the second that `Date` leaves open.
+    const date = Date.parse(headers?.get("date") ?? "") || now;
+    const answered = Math.min(Math.max(now, date), date + 1000);
+    const longest = read("period") * 1000 || Infinity;
+    const left = Math.min(Math.max(0, reset * 1000 - answered), longest);
+    this.#resetAt = now + left;
     const isLow = remaining < Math.max(limit * LOW_SHARE, 20);
     this.#spacing = isLow ? left / Math.max(1, remaining) : 0;
     this.#next = isLow ? Math.max(this.#next, now + this.#spacing) : now;

@@ -14,10 +14,12 @@ export interface Failure {
   blueprint?: string;
   /** Its identifier, or a description without one. */
   name: string;
-  /** The input, ready to be run again. */
-  input: string;
+  /** The input, ready to be run again, unless its parts were passed on. */
+  input?: Uint8Array;
   /** Why it failed. */
   reason: string;
+  /** Whether a line at the end stands for this and others like it. */
+  isSummedUp?: boolean;
 }
 
 /** Results for the entities of a blueprint. */
@@ -32,10 +34,12 @@ export interface Counts {
 
 /** Where failures go, for example a file. */
 export interface Sink {
+  /** Writes a part of a large input; the next failure without input ends it. */
+  keep?(part: Uint8Array): void;
   /** Writes a failure. */
   fail(failure: Failure): void;
-  /** Writes the counts of each blueprint and closes. */
-  close(counts: ReadonlyMap<string, Counts>): void;
+  /** Writes the counts of each blueprint and closes; not all may be read. */
+  close(counts: ReadonlyMap<string, Counts>, isComplete: boolean): void;
 }
 
 /**
@@ -57,6 +61,7 @@ export class Report {
   readonly #sinks: Sink[];
   readonly #counts = new Map<string, Counts>();
   readonly #start = Date.now();
+  #read = 0;
   /** The counts of all blueprints together. */
   readonly all: Counts = { created: 0, updated: 0, failed: 0 };
   /** The first failure, for the error at the end. */
@@ -69,6 +74,20 @@ export class Report {
    */
   constructor(sinks: Sink[]) {
     this.#sinks = sinks;
+  }
+
+  /** Counts an input that was read; it ends in `done()` or `fail()`. */
+  read(): void {
+    this.#read++;
+  }
+
+  /**
+   * Passes on a part of an input that is too large to hold.
+   *
+   * @param part The part.
+   */
+  keep(part: Uint8Array): void {
+    for (const sink of this.#sinks) sink.keep?.(part);
   }
 
   /**
@@ -100,12 +119,16 @@ export class Report {
     this.all[what]++;
   }
 
-  /** Closes the sinks. */
-  close(): void {
-    for (const sink of this.#sinks) sink.close(this.#counts);
+  /**
+   * Closes the sinks.
+   *
+   * @param isComplete Whether all inputs were read to their end.
+   */
+  close(isComplete: boolean): void {
+    for (const sink of this.#sinks) sink.close(this.#counts, isComplete);
   }
 
-  /** How many entities were read. */
+  /** How many entities ended, saved or failed. */
   get total(): number {
     const { created, updated, failed } = this.all;
     return created + updated + failed;
@@ -115,14 +138,17 @@ export class Report {
    * Returns the progress of the run.
    *
    * @param share The share of the input that was read; `NaN` if unknown.
+   * @param wait How long requests wait for the rate limit, in milliseconds.
    * @returns One line, with the time left if that is known.
    */
-  progress(share: number): string {
+  progress(share: number, wait: number): string {
     const seconds = Math.max(1, Date.now() - this.#start) / 1000;
-    const left = seconds / share - seconds;
+    const missing = this.#read / share - this.total;
+    const left = missing * seconds / this.total + wait / 1000;
     return `${this.total} done, ${this.all.failed} failed, ` +
       `${Math.round(this.total / seconds)} per second` +
-      (Number.isFinite(left) ? `, about ${Math.ceil(left)} s left` : "");
+      (Number.isFinite(left) ? `, about ${Math.ceil(left)} s left` : "") +
+      (wait > 0 ? ", waiting for the rate limit" : "");
   }
 
   /**

@@ -1,0 +1,192 @@
+/**
+ * Keeps the inputs that were not saved, to run again.
+ *
+ * @module
+ */
+import { UsageError } from "../errors.ts";
+import { fileError } from "../files.ts";
+import { PartFile } from "./part_file.ts";
+import { type Counts, type Failure, lineOf, type Sink } from "./report.ts";
+
+const [LF, SPACE] = [0x0a, 0x20];
+
+/**
+ * The failed inputs, one per line, with the reasons in `FILE.errors`. What a
+ * full disk cannot hold is logged.
+ */
+export class FailedFile implements Sink {
+  readonly #inputs: PartFile;
+  readonly #reasons: PartFile;
+  readonly #isInput: boolean;
+  readonly #warn: (line: string) => void;
+  /** Whether the last line is a large input that is still being read. */
+  #isOpen = false;
+  /** What failed in the meantime. */
+  readonly #waiting: Failure[] = [];
+  /** What the file is called; `FILE.part` if it could not be renamed. */
+  #name: string;
+  #hasReasons = false;
+  #kept = 0;
+  #shown = 0;
+
+  /**
+   * Opens the files.
+   *
+   * @param path The file.
+   * @param isInput Whether it is also an input.
+   * @param warn Logs a warning.
+   * @throws {UsageError} If it exists and is no failed file, if another run
+   * writes it, or if it cannot be written.
+   */
+  constructor(
+    readonly path: string,
+    isInput: boolean,
+    warn: (line: string) => void,
+  ) {
+    throwIfNotReplaceable(path);
+    this.#name = path;
+    this.#isInput = isInput;
+    this.#warn = warn;
+    const whenFull = () =>
+      `it holds ${countInputs(this.#kept)}, the others are shown here`;
+    this.#inputs = new PartFile(path, { warn, whenFull });
+    try {
+      this.#reasons = new PartFile(`${path}.errors`, {
+        warn,
+        whenFull: () => "the other reasons are shown here",
+        isExclusive: false,
+      });
+    } catch (error) {
+      this.#inputs.discard();
+      throw error;
+    }
+  }
+
+  /**
+   * Writes a part of an input that is too large to hold.
+   *
+   * @param part The part.
+   */
+  keep(part: Uint8Array): void {
+    this.#isOpen = true;
+    if (!this.#inputs.write(joinLines(part))) this.#warn(show(part));
+  }
+
+  /**
+   * Writes a failed input. One without input ends the large one.
+   *
+   * @param failure The failure.
+   */
+  fail(failure: Failure): void {
+    if (this.#isOpen && failure.input) {
+      this.#waiting.push(failure);
+      return;
+    }
+    const line = lineOf(failure);
+    if (this.#reasons.write(`${line}\n`)) this.#hasReasons = true;
+    else this.#warn(line);
+    if (failure.input || this.#isOpen) this.#endInput(failure);
+    this.#isOpen = false;
+    for (const other of this.#waiting.splice(0)) this.fail(other);
+  }
+
+  #endInput({ place, input = new Uint8Array() }: Failure): void {
+    const line = new Uint8Array(input.length + 1);
+    line.set(joinLines(input));
+    line[input.length] = LF;
+    if (this.#inputs.write(line)) {
+      this.#kept++;
+    } else {
+      this.#shown++;
+      this.#warn(`${place}: ${show(input)}`);
+    }
+  }
+
+  /**
+   * Closes the files. An input that was not read to its end is not replaced.
+   *
+   * @param _ The counts of each blueprint, not needed here.
+   * @param isComplete Whether all inputs were read to their end.
+   */
+  close(_: ReadonlyMap<string, Counts>, isComplete: boolean): void {
+    this.#reasons.close();
+    const isKept = this.#isInput && !isComplete;
+    this.#name = isKept ? this.#inputs.leave() : this.#inputs.close();
+    if (!isKept) return;
+    this.#warn(`"${this.path}" was not read to its end, and stays as it was`);
+  }
+
+  /** Removes the files. */
+  discard(): void {
+    this.#inputs.discard();
+    this.#reasons.discard();
+  }
+
+  /** What the file holds now, if that is of interest. */
+  get summary(): string | undefined {
+    const count = countInputs(this.#kept);
+    if (this.#isInput && this.#name === this.path) {
+      return `"${this.path}" was an input; now it holds only what was not ` +
+        `saved: ${count}`;
+    }
+    return this.#kept === 0
+      ? undefined
+      : `"${this.#name}" holds what was not saved: ${count}`;
+  }
+
+  /**
+   * Returns what to do next.
+   *
+   * @param isInterrupted Whether most inputs failed only because of a signal.
+   * @returns For example `see "f.errors", correct "f" and run it`.
+   */
+  advice(isInterrupted: boolean): string {
+    const next = isInterrupted
+      ? `run "${this.#name}" to send the rest`
+      : `correct "${this.#name}" and run it`;
+    return [
+      ...(this.#hasReasons ? [`see "${this.path}.errors"`] : []),
+      ...(this.#kept > 0 ? [next] : []),
+      ...(this.#shown > 0 ? ["the other inputs are shown above"] : []),
+    ].join(", ");
+  }
+}
+
+function countInputs(count: number): string {
+  return count === 1 ? "1 input" : `${count} inputs`;
+}
+
+/** A line break between the tokens of an entity is as good as a space. */
+function joinLines(bytes: Uint8Array): Uint8Array {
+  if (!bytes.includes(LF)) return bytes;
+  return bytes.map((byte) => byte === LF ? SPACE : byte);
+}
+
+/** Returns bytes as text, even if they are not UTF-8. */
+function show(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return new TextDecoder("latin1").decode(bytes);
+  }
+}
+
+/** Throws if another file than that of an earlier run would be lost. */
+function throwIfNotReplaceable(path: string): void {
+  const info = statOf(path);
+  const isEmpty = info?.isFile && info.size === 0;
+  if (!info || isEmpty || (info.isFile && statOf(`${path}.errors`))) return;
+  throw new UsageError(
+    `Cannot use --failed-file "${path}": it exists, and without ` +
+      `"${path}.errors" it is no failed file of an earlier run; name another`,
+  );
+}
+
+function statOf(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw fileError("write", path, error);
+  }
+}
