@@ -268,7 +268,9 @@ async function checkManyEntities(hold: Hold) {
       const result = await runCase("bulk_upsert_entities", args, env);
       assertTidy(result, text);
       const counts = JSON.parse(result.stdout);
-      const given = text.split("\n").filter((line) => line.trim() !== "");
+      const given = text.split("\n").filter((line) =>
+        /[^ \t\v\f\r]/.test(line)
+      );
       const sum = counts.created + counts.updated + counts.failed;
       assertEquals(sum, given.length, text);
       const kept = await Deno.readTextFile(failed);

@@ -30,6 +30,7 @@ Deno.test("openPieces() reads one value per line, whatever the line break", asyn
     [5, "nope"],
   );
   await assertValues("\ufeff{}\n", [1, "{}"]);
+  await assertValues(" \t\n\0\n\u00a0", [2, "\0"], [3, "\u00a0"]);
   await assertValues("");
 });
 

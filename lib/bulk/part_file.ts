@@ -49,7 +49,7 @@ export class PartFile {
       }
       throw new UsageError(
         `Cannot write "${path}": another run is writing "${this.#part}", or ` +
-          "was killed; in that case remove that file, which holds what had " +
+          "was killed; in that case move that file away, it holds what had " +
           "failed so far, and run its input again",
       );
     }

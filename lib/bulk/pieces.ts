@@ -24,10 +24,15 @@ export interface Piece {
 }
 
 const code = (character: string) => character.charCodeAt(0);
-const [LF, CR, SPACE] = [code("\n"), code("\r"), code(" ")];
+const [TAB, LF, CR, SPACE] = [code("\t"), code("\n"), code("\r"), code(" ")];
 const [QUOTE, BACKSLASH, COMMA] = [code('"'), code("\\"), code(",")];
 const [OPEN, CLOSE] = [code("["), code("]")];
 const [OPEN_OBJECT, CLOSE_OBJECT] = [code("{"), code("}")];
+
+/** Other control characters are no white space: no input may vanish. */
+function isSpace(byte: number): boolean {
+  return byte === SPACE || (byte >= TAB && byte <= CR);
+}
 
 /** At most this much is read to find the first line, in bytes. */
 const MAX_START = 64 * 1024;
@@ -51,7 +56,7 @@ export async function openPieces(
   const isMarked = start[0] === 0xef && start[1] === 0xbb && start[2] === 0xbf;
   const text = isMarked ? start.subarray(3) : start;
   const all = prepend(text, { [Symbol.asyncIterator]: () => chunks });
-  const first = text.find((byte) => byte > SPACE);
+  const first = text.find((byte) => !isSpace(byte));
   return first === OPEN ? splitArray(all) : splitLines(all);
 }
 
@@ -61,7 +66,7 @@ async function readStart(
 ): Promise<Uint8Array> {
   let start = new Uint8Array();
   while (start.length < MAX_START) {
-    const first = start.findIndex((byte) => byte > SPACE);
+    const first = start.findIndex((byte) => !isSpace(byte));
     if (first >= 0 && start.includes(LF, first)) break;
     const { value } = await chunks.next();
     if (value === undefined) break;
@@ -133,7 +138,7 @@ async function* splitLines(
     collector.begin(line++, 1);
     const piece = collector.end(bytes);
     if (piece.bytes.at(-1) === CR) piece.bytes = piece.bytes.subarray(0, -1);
-    const isBlank = piece.bytes.every((byte) => byte <= SPACE);
+    const isBlank = piece.bytes.every(isSpace);
     return isBlank && piece.offset === 0 ? undefined : piece;
   };
   for await (const chunk of chunks) {
@@ -176,7 +181,7 @@ class ArrayScanner {
       else if (byte === QUOTE) this.#isString = false;
       return "element";
     }
-    if (byte <= SPACE) return "space";
+    if (isSpace(byte)) return "space";
     return this.#isOver ? "element" : this.#takeToken(byte);
   }
 
@@ -247,6 +252,6 @@ function endElement(
   problem?: string,
 ): Piece {
   const piece = collector.end(bytes, problem);
-  const last = piece.bytes.findLastIndex((byte) => byte > SPACE);
+  const last = piece.bytes.findLastIndex((byte) => !isSpace(byte));
   return { ...piece, bytes: piece.bytes.subarray(0, last + 1) };
 }
