@@ -10,6 +10,7 @@ import { checkIdentifier } from "../lib/entity.ts";
 import { ScriptError, UsageError } from "../lib/errors.ts";
 import { readInput } from "../lib/files.ts";
 import { apiPath, type Attempt, type Port, PortError } from "../lib/port.ts";
+import { parseCount } from "../lib/settings.ts";
 
 /** The script. */
 export const script = defineScript({
@@ -34,6 +35,10 @@ export const script = defineScript({
       help: "Delete the entities that are related to them too",
     },
     ifExists: { help: "Succeed if an entity does not exist" },
+    max: {
+      value: "N",
+      help: "Refuse to delete more than N entities (default 100 with -i -)",
+    },
     runId: { value: "ID", help: "Action run in Port that this belongs to" },
     dryRun: { help: "Print the requests and send nothing" },
   },
@@ -44,44 +49,34 @@ export const script = defineScript({
   },
   advice: { 404: "check --blueprint and --region" },
   async run({ options, settings, port, print, log, warn }) {
-    const { blueprint, identifier } = options;
-    const isPiped = identifier.includes("-");
-    if (identifier.length === 0 || (isPiped && identifier.length > 1)) {
-      throw new UsageError(
-        "Missing what to delete: give --identifier ID, again for more, or " +
-          "--identifier - alone",
-      );
-    }
-    const text = isPiped ? await readInput("-") : identifier.join("\n");
-    const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
-    const identifiers = [...new Set(lines)];
+    const { blueprint, identifier, ifExists, dryRun } = options;
+    const identifiers = await readIdentifiers(identifier, options.max);
     if (identifiers.length === 0) warn("There was no identifier to read");
     checkIdentifier("blueprint", blueprint);
     for (const identifier of identifiers) checkIdentifier("entity", identifier);
-    const batches = isPiped
+    const batches = identifier.includes("-")
       ? inBatches(identifiers)
       : identifiers.map((identifier) => [identifier]);
-    if (options.dryRun) {
+    if (dryRun) {
       return print(batches.map((batch) => {
         const [method, path, request] = toRequest(options, batch);
         return { method, url: settings.apiUrl + path, body: request?.body };
       }));
     }
-    const missing: string[] = [];
-    let sent = 0;
+    const sum: Outcome = { deleted: 0, gone: 0, missing: [] };
     try {
-      for (const batch of batches) {
-        missing.push(...await deleteBatch(port, options, batch));
-        sent += batch.length;
-      }
+      for (const batch of batches) await deleteBatch(port, options, batch, sum);
     } finally {
       const all = `${identifiers.length} entities of "${blueprint}"`;
-      if (sent > 0) log(`Deleted ${sent - missing.length} of ${all}`);
+      const gone = `${sum.gone} more gone (deleted, or never there)`;
+      if (sum.deleted + sum.gone + sum.missing.length > 0) {
+        log(`Deleted ${sum.deleted} of ${all}${sum.gone ? `; ${gone}` : ""}`);
+      }
     }
-    const [first, ...more] = missing;
+    const [first, ...more] = sum.missing;
     if (first === undefined) return;
     // A blueprint that does not exist is a mistake.
-    if (options.ifExists) return void await getBlueprint(port, blueprint);
+    if (ifExists) return void await getBlueprint(port, blueprint);
     throw new ScriptError(
       4,
       `${first}; check --blueprint and --identifier, or add --if-exists` +
@@ -89,6 +84,29 @@ export const script = defineScript({
     );
   },
 });
+
+/** Returns the identifiers, each once, unless there are more than expected. */
+async function readIdentifiers(
+  given: string[],
+  max: string | undefined,
+): Promise<string[]> {
+  const isPiped = given.includes("-");
+  if (given.length === 0 || (isPiped && given.length > 1)) {
+    throw new UsageError(
+      "Missing what to delete: give --identifier ID, again for more, or " +
+        "--identifier - alone",
+    );
+  }
+  const most = parseCount(max ?? (isPiped ? "100" : "999999999"), "--max", 1);
+  const text = isPiped ? await readInput("-") : given.join("\n");
+  const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
+  const identifiers = [...new Set(lines)];
+  if (identifiers.length <= most) return identifiers;
+  throw new UsageError(
+    `Cannot delete ${identifiers.length} entities, as --max is ${most}: check ` +
+      `the list, then add --max ${identifiers.length}`,
+  );
+}
 
 /** The most identifiers that Port accepts in one bulk deletion. */
 const BATCH_SIZE = 100;
@@ -134,30 +152,46 @@ function toRequest(
   }];
 }
 
-/** Deletes a batch; returns a message for each entity that did not exist. */
+/** What became of entities. */
+interface Outcome {
+  deleted: number;
+  /** Those that an attempt without an answer deleted, or that never existed. */
+  gone: number;
+  /** A message for each that did not exist. */
+  missing: string[];
+}
+
+/** Deletes a batch and adds what became of it to the sum. */
 async function deleteBatch(
   port: Port,
   options: DeleteOptions,
   batch: string[],
-): Promise<string[]> {
+  sum: Outcome,
+): Promise<void> {
   const [method, path, request] = toRequest(options, batch);
   let maybeApplied = false;
-  // An earlier attempt may have deleted them: then it is fine to find none.
   const onAttempt = (attempt: Attempt) => ({ maybeApplied } = attempt);
+  const add = (missing: string[]) => {
+    sum.deleted += batch.length - missing.length;
+    if (maybeApplied) sum.gone += missing.length;
+    else sum.missing.push(...missing);
+  };
   try {
     const { deletedEntities } = await port
       .request(method, path, { ...request, onAttempt });
-    if (method === "DELETE" || maybeApplied) return [];
+    if (method === "DELETE") return add([]);
     const deleted = [deletedEntities].flat();
-    return batch.filter((identifier) => !deleted.includes(identifier))
-      .map((identifier) =>
+    const missing = batch.filter((identifier) => !deleted.includes(identifier));
+    add(
+      missing.map((identifier) =>
         `Cannot delete entity "${identifier}" of blueprint ` +
         `"${options.blueprint}": it does not exist`
-      );
+      ),
+    );
   } catch (error) {
-    if (!(error instanceof PortError) || method !== "DELETE") throw error;
-    if (error.kind !== "not-found") throw error;
-    return maybeApplied ? [] : [error.message];
+    const isMissing = error instanceof PortError && error.kind === "not-found";
+    if (!isMissing || method !== "DELETE") throw error;
+    add([error.message]);
   }
 }
 

@@ -6,8 +6,10 @@ import {
 import {
   assertFailures,
   assertWrongCalls,
+  CREDENTIALS,
   put,
   type TestPort,
+  withHandler,
   withPort,
   WRONG_SECRET,
 } from "./support/port.ts";
@@ -115,7 +117,7 @@ Deno.test("delete_entity -i - deletes the lines of standard input, 100 per reque
   await withServices(["left", ...names], async (port) => {
     // As other programs write them: with blank lines, spaces and repeats.
     const text = `\uFEFF${names.join("\r\n")}\n\n  s0  \ns1`;
-    const { code, stdout, stderr } = await remove(port, "-i -", text);
+    const { code, stdout, stderr } = await remove(port, "-i - --max 250", text);
     assertEquals([code, stdout, stderr], [0, "", report(250, 250)]);
     assertEquals(await left(port), ["left"]);
     const path = "/v1/blueprints/service/bulk/entities/delete";
@@ -184,7 +186,7 @@ Deno.test("delete_entity --dry-run prints the requests and needs neither network
   );
   const names = makeNames(101);
   assertEquals(
-    await call("-i -", names.join("\n")),
+    await call("-i - --max=101", names.join("\n")),
     [names.slice(0, 100), names.slice(100)].map((entities) => ({
       method: "POST",
       url: `${base}/bulk/entities/delete?delete_dependents=false`,
@@ -210,14 +212,45 @@ Deno.test("delete_entity succeeds after one failure, even if the entity is gone 
         const { code, stderr } = await remove(port, flags, stdin);
         assertEquals(code, 0, stderr);
         assertMatch(stderr, /^warning: .*; next attempt in .*\n.*\n$/);
-        assertStringIncludes(stderr, report(1, 1));
+        const isGone = kind.startsWith("cut");
+        const gone = "; 1 more gone (deleted, or never there)";
+        const line = report(isGone ? 0 : 1, 1);
+        assertStringIncludes(stderr, isGone ? line.replace("\n", gone) : line);
         const [first = "", second = "", ...more] = deletions(port);
         assertEquals(first.split(" ").slice(2).join(" "), logged);
-        const isGone = stdin === "" && kind.startsWith("cut");
-        assertStringIncludes(second, isGone ? " 404" : " 200");
+        assertStringIncludes(second, isGone && !stdin ? " 404" : " 200");
         assertEquals([await left(port), more], [[], []]);
       });
     }));
+  }
+});
+
+Deno.test("delete_entity claims no deletion that it cannot know of, also over a new login", async () => {
+  const notFound = Response.json({ message: "None" }, { status: 404 });
+  const none = Response.json({ deletedEntities: [] });
+  for (const [flags, stdin] of WAYS) {
+    for (const between of [[], [401]]) {
+      const last = stdin ? none : notFound;
+      const answers = [500, ...between].map((status) =>
+        Response.json({ message: "No" }, { status })
+      );
+      const responses = [...answers, last.clone()];
+      const handler = (request: Request) =>
+        request.url.endsWith("/access_token")
+          ? Response.json({ accessToken: "made-up-token" })
+          : responses.shift() ?? last.clone();
+      await withHandler(handler, async (API_URL) => {
+        const env = { ...CREDENTIALS, API_URL };
+        const args = `-b service ${flags}`;
+        const { code, stderr } = await run("delete_entity", args, {
+          env,
+          stdin,
+        });
+        assertEquals([code, responses.length], [0, 0], stderr);
+        const line = 'Deleted 0 of 1 entities of "service"; 1 more gone (';
+        assertStringIncludes(stderr, line);
+      });
+    }
   }
 });
 
@@ -252,9 +285,12 @@ Deno.test("delete_entity rejects wrong arguments with exit code 2, before any re
   const identifier = (text: string) =>
     `Cannot use the entity identifier "${text}`;
   const wrongLine = (text: string) => ({
-    stdin: [...makeNames(150), text].join("\n"),
+    stdin: [...makeNames(50), text].join("\n"),
   });
   const long = "x".repeat(1001);
+  const names = (count: number) => ({ stdin: makeNames(count).join("\n") });
+  const many = (count: number, max: number) =>
+    `Cannot delete ${count} entities, as --max is ${max}: check the list, then `;
   await assertWrongCalls("delete_entity", [
     ["-i x", "Missing --blueprint ID"],
     ["-b service", give],
@@ -270,5 +306,10 @@ Deno.test("delete_entity rejects wrong arguments with exit code 2, before any re
     ["-b service -i-", identifier('.."'), wrongLine("..")],
     ["-b service -i-", identifier('50%"'), wrongLine("50%")],
     ["-b service -i-", identifier("xxx"), wrongLine(long)],
+    ["-b service -i-", `${many(101, 100)}add --max 101`, names(101)],
+    ["-b service -i- --max 9", `${many(10, 9)}add --max 10`, names(10)],
+    ["-b service -i- --dry-run", many(101, 100), names(101)],
+    ["-b service -i x -i y --max 1", many(2, 1)],
+    ["-b service -i x --max 0", 'Cannot use --max "0"'],
   ]);
 });
