@@ -27,7 +27,7 @@ const RESERVED =
 export function prepareSetEnv(
   flags: string[],
   bashEnv: string | undefined = environmentVariable("BASH_ENV"),
-): (entity: unknown) => void {
+): (entity: unknown, fallback?: string) => void {
   const variables = flags.map(parseFlag);
   if (new Map(variables).size < variables.length) {
     throw new UsageError("Cannot use --set-env twice with the same name");
@@ -39,9 +39,10 @@ export function prepareSetEnv(
     );
   }
   append(bashEnv, "");
-  return (entity) => {
+  return (entity, fallback) => {
     const lines = variables.map(([name, path]) => {
-      const value = valueAt(entity, path);
+      const found = valueAt(entity, path);
+      const value = found === undefined ? fallback : found;
       if (value === undefined) throw missingPath(entity, path);
       return exportLine(name, value);
     });

@@ -60,6 +60,15 @@ Deno.test("prepareSetEnv() sets 100 kB, and non-text values as JSON", async () =
   });
 });
 
+Deno.test("prepareSetEnv() sets a path that does not exist to the fallback", async () => {
+  await withBashEnv(async (path) => {
+    const set = prepareSetEnv(["A=gone", "B=none", "C=good"], path);
+    set({ none: null, good: "x" }, "it's new");
+    const values = ["it's new", "null", "x"];
+    assertEquals(await valuesInBash(path, ["A", "B", "C"]), values);
+  });
+});
+
 Deno.test("prepareSetEnv() sets all variables or none", async () => {
   const huge = "x".repeat(131_072);
   const entity = { good: "x", nul: "a\0b", half: "\ud800", huge };
