@@ -5,7 +5,6 @@
  */
 import { checkIdentifier } from "./entity.ts";
 import { UsageError } from "./errors.ts";
-import { parseJson } from "./json.ts";
 import {
   apiPath,
   type Json,
@@ -93,38 +92,32 @@ function searchRequest(
     body: {
       query,
       limit,
-      ...(include.length > 0 && { include: include.map(nameOf) }),
-      ...(exclude.length > 0 && { exclude: exclude.map(nameOf) }),
+      ...(include.length > 0 && { include: include.map(partName) }),
+      ...(exclude.length > 0 && { exclude: exclude.map(partName) }),
       ...(from !== undefined && { from }),
     },
   }];
 }
 
-/** The members that the route of one blueprint prefixes with `$`. */
+/** The members of entities whose names Port's search prefixes with `$`. */
 const META =
-  /^(?:identifier|title|icon|team|createdAt|createdBy|updatedAt|updatedBy)$/;
+  /^(?:identifier|title|icon|team|blueprint|createdAt|createdBy|updatedAt|updatedBy)$/;
 
-/** Turns a path into a name: the route of one blueprint takes names. */
-function nameOf(path: string): string {
+/**
+ * Returns the name that Port's search has for a path.
+ *
+ * @param path A path, for example `title` or `properties.version`.
+ * @returns The name, for example `$title` or `version`.
+ */
+export function searchName(path: string): string {
+  return path.replace(META, "$$$&").replace(/^(?:properties|relations)\./, "");
+}
+
+function partName(path: string): string {
   if (path === "properties" || path === "relations") {
     throw new UsageError(
       `Cannot use "${path}" with --blueprint: name each of them`,
     );
   }
-  return path.replace(META, "$$$&").replace(/^(?:properties|relations)\./, "");
-}
-
-/**
- * Parses a value as JSON if it is valid and loses no digits, else as text. A
- * commit such as `7e12345` is text.
- *
- * @param text For example `3`, `true`, `"3"` or `1.4.2`.
- * @returns The value.
- */
-export function parseJsonOrText(text: string): Json {
-  try {
-    return parseJson(text, "the value");
-  } catch {
-    return text;
-  }
+  return searchName(path);
 }

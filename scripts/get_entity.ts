@@ -5,13 +5,34 @@
  *
  * @module
  */
+import { getBlueprint } from "../lib/blueprint.ts";
+import {
+  locate,
+  type Types,
+  typesOf,
+  unknownName,
+} from "../lib/blueprint_names.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
 import { checkIdentifier } from "../lib/entity.ts";
-import { UsageError } from "../lib/errors.ts";
+import { ScriptError, UsageError } from "../lib/errors.ts";
+import type { OptionsOf } from "../lib/options.ts";
 import { missingPath, parsePath, valueAt } from "../lib/path.ts";
 import { ExpectationError, waitFor } from "../lib/poll.ts";
-import { getEntity, type JsonObject, PortError } from "../lib/port.ts";
-import { parseJsonOrText, partsQuery } from "../lib/search.ts";
+import {
+  getEntity,
+  type Json,
+  type JsonObject,
+  type Port,
+  PortError,
+} from "../lib/port.ts";
+import {
+  parseRule,
+  readValue,
+  type Rule,
+  type Type,
+  typeOfValue,
+} from "../lib/rules.ts";
+import { partsQuery } from "../lib/search.ts";
 import { parseDuration } from "../lib/settings.ts";
 
 /** The script. */
@@ -52,7 +73,7 @@ export const script = defineScript({
     },
     default: {
       value: "VALUE",
-      help: "Print this if the path of --select does not exist",
+      help: "Use this if a path of --select or --set-env does not exist",
     },
     setEnv: {
       value: "NAME=PATH",
@@ -64,11 +85,16 @@ export const script = defineScript({
       group: "Gate",
       value: "PATH=VALUE",
       repeat: true,
-      help: "Exit with 7 unless PATH has VALUE; PATH!=VALUE for the opposite",
+      help:
+        "Exit with 7 unless PATH has VALUE; also !=, >, >=, < and <=; the " +
+        "property gives the type of VALUE, PATH:=JSON forces JSON",
     },
     wait: {
       value: "TIME",
       help: "Ask until the entity exists and --expect is met, such as 10m",
+    },
+    allowMissing: {
+      help: "Pass the gate if the entity does not exist, for a first deploy",
     },
   },
   examples: {
@@ -80,18 +106,17 @@ export const script = defineScript({
     "Go on only while production is not locked":
       "-b service -i checkout --expect properties.locked_in_prod!=true",
   },
-  async run({ options, settings, port, print, log }) {
-    const { blueprint, identifier, select, setEnv } = options;
-    if (select === undefined && options.default !== undefined) {
-      throw new UsageError("Cannot use --default without --select PATH");
-    }
+  async run({ options, settings, port, print, log, warn }) {
+    const { blueprint, identifier, select, setEnv, wait } = options;
     checkIdentifier("blueprint", blueprint);
     checkIdentifier("entity", identifier);
+    checkFlags(options);
     const path = select === undefined ? [] : parsePath(select);
     const setVariables = setEnv.length > 0
       ? (await import("../lib/set_env.ts")).prepareSetEnv(setEnv)
       : undefined;
-    const expectations = options.expect.map(parseExpectation);
+    const rules = options.expect.map((rule) => parseRule("--expect", rule));
+    const gate = new Gate(port, blueprint, rules);
     const query = partsQuery(
       options,
       options.excludeCalculatedProperties
@@ -100,117 +125,212 @@ export const script = defineScript({
     );
     const ask = async (timeout: number) => {
       const limit = { timeout: Math.min(timeout, settings.timeout) };
-      const entity = await getEntity(port, blueprint, identifier, query, limit);
-      await checkExpectations(entity, expectations);
+      const entity = await getEntity(port, blueprint, identifier, query, limit)
+        .catch((error) => gate.checkMissing(error, options));
+      if (entity !== undefined) await gate.check(entity);
       return entity;
     };
-    const entity = options.wait === undefined
-      ? await ask(settings.timeout).catch((error) => {
-        throw expectations.length > 0 ? asUnmet(error) : error;
-      })
+    const entity = wait === undefined
+      ? await ask(settings.timeout)
       : await waitFor(ask, {
-        wait: parseDuration(options.wait, "--wait"),
+        wait: parseDuration(wait, "--wait"),
         ...PAUSES,
         log,
       });
+    if (entity === undefined) {
+      warn(
+        `The gate was passed because entity "${identifier}" of blueprint ` +
+          `"${blueprint}" does not exist (--allow-missing)`,
+      );
+    }
     const found = valueAt(entity, path);
     // A value may be null.
     const value = found === undefined ? options.default : found;
-    if (value === undefined) throw missingPath(entity, path);
-    setVariables?.(entity);
-    print(value);
+    if (value === undefined && entity !== undefined) {
+      throw missingPath(entity, path);
+    }
+    setVariables?.(entity, options.default);
+    if (value !== undefined) print(value);
   },
 });
 
 /** The pauses between requests, in milliseconds. */
 const PAUSES = { firstPause: 5_000, longestPause: 30_000 };
 
-/** An entity that does not exist meets no expectation. */
-function asUnmet(error: unknown): unknown {
-  return error instanceof PortError && error.kind === "not-found"
-    ? new ExpectationError(error.message)
-    : error;
-}
+type Flags = OptionsOf<typeof script.options>;
 
-/** An expected value in an entity. */
-export interface Expectation {
-  /** The path into the entity. */
-  path: string;
-  /** The value that must, or must not, be at the path. */
-  value: unknown;
-  /** The value as the user wrote it. */
-  written: string;
-  /** Whether the value must differ. */
-  isNegated: boolean;
-}
-
-/**
- * Parses `PATH=VALUE` or `PATH!=VALUE`.
- *
- * @param text The expectation; its value is parsed as JSON if valid.
- * @returns The expectation.
- * @throws {UsageError} If it is not an expectation.
- */
-export function parseExpectation(text: string): Expectation {
-  const [, path, sign, written = ""] =
-    /^((?:[^=![\]"]|\[(?:\d+|"(?:[^"\\]|\\.)*")\])+)(!?=)(.*)$/s.exec(text) ??
-      [];
-  // "a != b" and "a == b" would not mean what they seem to.
-  if (path === undefined || /^\s|\s$/.test(path) || written.startsWith("=")) {
+/** Throws if flags cannot be used together. */
+function checkFlags(
+  { allowMissing, select, setEnv, wait, expect, ...more }: Flags,
+): void {
+  const isUnused = select === undefined && setEnv.length === 0 && !allowMissing;
+  if (more.default !== undefined && isUnused) {
     throw new UsageError(
-      `Cannot read --expect "${text}": write PATH=VALUE or PATH!=VALUE, ` +
-        "without spaces around the sign",
+      "Cannot use --default without --select, --set-env or --allow-missing",
     );
   }
-  parsePath(path);
-  const value = parseJsonOrText(written);
-  return { path, value, written, isNegated: sign === "!=" };
+  if (allowMissing && wait !== undefined) {
+    throw new UsageError(
+      "Cannot use --allow-missing with --wait, which waits for the entity",
+    );
+  }
+  if (allowMissing && setEnv.length > 0 && more.default === undefined) {
+    throw new UsageError(
+      "Cannot use --allow-missing with --set-env unless --default gives the " +
+        "value of a missing entity",
+    );
+  }
+  const { include, exclude, excludeCalculatedProperties } = more;
+  const isPart = include.length > 0 || exclude.length > 0 ||
+    excludeCalculatedProperties;
+  if (expect.length > 0 && isPart) {
+    throw new UsageError(
+      "Cannot use --expect with --include or an --exclude flag, which may hide " +
+        "what is expected; use --select",
+    );
+  }
 }
 
-/**
- * Throws unless an entity meets all expectations. A path that does not exist
- * equals nothing.
- *
- * @param entity The entity.
- * @param expectations What to check.
- * @throws {ExpectationError} With a line for each that is not met.
- */
-export async function checkExpectations(
-  entity: JsonObject,
-  expectations: Expectation[],
-): Promise<void> {
-  if (expectations.length === 0) return;
-  // Loaded only if needed, as this is slow.
-  const { isDeepStrictEqual } = await import("node:util");
-  const details = expectations.flatMap((expectation) =>
-    explain(entity, expectation, isDeepStrictEqual) ?? []
-  );
-  const [first] = details;
-  if (first === undefined) return;
-  const more = details.length > 1 ? ` (and ${details.length - 1} more)` : "";
-  throw new ExpectationError(
-    `Cannot continue: of entity "${entity.identifier}", ${first}${more}; change ` +
-      "it in Port, then run again",
-    details,
-  );
+/** What must hold before a pipeline goes on. If in doubt, it stays shut. */
+export class Gate {
+  #types: Types | undefined;
+
+  /**
+   * Creates a gate.
+   *
+   * @param port Port.
+   * @param blueprint Identifier of the blueprint.
+   * @param rules The expectations.
+   */
+  constructor(
+    readonly port: Port,
+    readonly blueprint: string,
+    readonly rules: Rule[],
+  ) {}
+
+  /**
+   * Throws unless an entity meets all expectations.
+   *
+   * @param entity The entity.
+   * @throws {ExpectationError} With a line for each that is not met.
+   * @throws {ScriptError} If waiting cannot help, as a name does not exist or a
+   * value is of another type.
+   */
+  async check(entity: JsonObject): Promise<void> {
+    const details = await this.#explainAll(entity);
+    const [first] = details;
+    if (first === undefined) return;
+    const more = details.length > 1 ? ` (and ${details.length - 1} more)` : "";
+    throw new ExpectationError(
+      `Cannot continue: of entity "${entity.identifier}", ${first}${more}; ` +
+        "change it in Port, then run again",
+      details,
+    );
+  }
+
+  /**
+   * Decides about an entity that does not exist. A mistyped name must neither
+   * wait nor pass, that of the blueprint included.
+   *
+   * @param error Why the entity was not read.
+   * @param flags Those of the gate.
+   * @returns If the gate is passed without the entity.
+   * @throws {unknown} If it is not passed.
+   */
+  async checkMissing(
+    error: unknown,
+    { wait, allowMissing }: Pick<Flags, "wait" | "allowMissing">,
+  ): Promise<undefined> {
+    const isGate = this.rules.length > 0 || wait !== undefined || allowMissing;
+    if (!isGate || !isNotFound(error)) throw error;
+    await this.#readTypes();
+    await this.#explainAll({});
+    if (allowMissing) return;
+    const hint = wait === undefined
+      ? "; create it, or use --allow-missing for a first deploy"
+      : "";
+    throw new ExpectationError(error.message + hint);
+  }
+
+  async #explainAll(entity: JsonObject): Promise<string[]> {
+    const details: string[] = [];
+    try {
+      for (const rule of this.rules) {
+        details.push(...await this.#explain(entity, rule));
+      }
+    } catch (error) {
+      // Something was sent, so that this is no longer exit code 2.
+      throw error instanceof UsageError
+        ? new ScriptError(7, error.message)
+        : error;
+    }
+    return details;
+  }
+
+  /** Explains why an expectation is not met; nothing if it is. */
+  async #explain(entity: JsonObject, rule: Rule): Promise<string[]> {
+    const { path, names, operator, text } = rule;
+    const actual = valueAt(entity, names) as Json | undefined;
+    const found = actual ?? null;
+    const type = found === null
+      ? await this.#typeOf(rule)
+      : typeOfValue(found, rule);
+    // Without a type and a value to take it from, only "not set" can be equal.
+    const value = found === null && type === undefined
+      ? rule.json
+      : readValue(rule, type);
+    // A blueprint does not describe what is inside a value.
+    const isUnknown = actual === undefined && locate(names).isBelow;
+    if (!isUnknown && await isMet(found, operator, value, type)) return [];
+    const sign = { "=": "", "!=": "anything but " }[operator] ?? operator;
+    const wanted = typeof value === "string" ? JSON.stringify(value) : text;
+    const shown = actual === undefined ? "missing" : JSON.stringify(actual);
+    return [`${path} is ${shown}, expected ${sign}${wanted}`];
+  }
+
+  async #typeOf(rule: Rule): Promise<Type | undefined> {
+    const types = await this.#readTypes();
+    const { key, isBelow } = locate(rule.names);
+    if (types.has(key)) return isBelow ? undefined : types.get(key);
+    throw await unknownName(rule, types, `blueprint "${this.blueprint}"`);
+  }
+
+  /** Reads the blueprint, once per run. */
+  async #readTypes(): Promise<Types> {
+    try {
+      return this.#types ??= typesOf(
+        await getBlueprint(this.port, this.blueprint),
+      );
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      const advice = "check --blueprint and --region";
+      throw new ScriptError(7, `${error.message}; ${advice}`);
+    }
+  }
 }
 
-/** Explains why an expectation is not met; `undefined` if it is. */
-function explain(
-  entity: JsonObject,
-  { path, value, written, isNegated }: Expectation,
-  isEqual: (left: unknown, right: unknown) => boolean,
-): string | undefined {
-  const found = valueAt(entity, parsePath(path));
-  const isSame = isEqual(found, value);
-  // The string "1.10" looks like a number: if in doubt, the gate fails.
-  const isAlike = found === written;
-  if (isNegated ? !isSame && !isAlike : isSame) return undefined;
-  const wanted = typeof value === "string" ? JSON.stringify(value) : written;
-  const actual = found === undefined ? "missing" : JSON.stringify(found);
-  return `${path} is ${actual}, expected ` +
-    (isNegated ? `anything but ${wanted}` : wanted) +
-    (isAlike && !isNegated ? `; for text write '${path}="${written}"'` : "");
+function isNotFound(error: unknown): error is PortError {
+  return error instanceof PortError && error.kind === "not-found";
+}
+
+async function isMet(
+  found: Json,
+  operator: string,
+  value: Json | undefined,
+  type: Type | undefined,
+): Promise<boolean> {
+  // The same time can be written in several ways.
+  const [left, right] = [found, value].map((one) =>
+    type === "date-time" && typeof one === "string" ? Date.parse(one) : one
+  );
+  if (operator === "=" || operator === "!=") {
+    // Loaded only if needed, as this is slow.
+    const { isDeepStrictEqual } = await import("node:util");
+    return isDeepStrictEqual(left, right) === (operator === "=");
+  }
+  if (typeof left !== "number" || typeof right !== "number") return false;
+  if (left === right) return operator.endsWith("=");
+  return operator.startsWith(left > right ? ">" : "<");
 }
 
 if (import.meta.main) await runScript(script);

@@ -4,13 +4,22 @@
  *
  * @module
  */
+import { getBlueprint } from "../lib/blueprint.ts";
+import {
+  locate,
+  METADATA,
+  type Types,
+  typesOf,
+  unknownName,
+} from "../lib/blueprint_names.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
 import { ScriptError, UsageError } from "../lib/errors.ts";
 import { nameOf, readInput } from "../lib/files.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import { parsePath, valueAt } from "../lib/path.ts";
-import type { JsonObject } from "../lib/port.ts";
-import { parseJsonOrText, searchEntities } from "../lib/search.ts";
+import type { JsonObject, Port } from "../lib/port.ts";
+import { parseRule, readValue, type Rule } from "../lib/rules.ts";
+import { searchEntities, searchName } from "../lib/search.ts";
 import { parseCount } from "../lib/settings.ts";
 
 /** The script. */
@@ -28,8 +37,9 @@ export const script = defineScript({
       short: "w",
       value: "RULE",
       repeat: true,
-      help: "A rule such as version=1.4.2, replicas>=3, $title!=x; the value " +
-        "is parsed as JSON if valid",
+      help:
+        "A rule such as version!=1.10, replicas>=3, title=x; the blueprint " +
+        "gives the type of the value, NAME:=JSON forces JSON",
     },
     query: {
       value: "JSON|@FILE",
@@ -78,7 +88,7 @@ export const script = defineScript({
       ? Infinity
       : parseCount(options.limit, "--limit", 1);
     const path = select === undefined ? [] : parsePath(select);
-    const query = await readQuery(options);
+    const query = await readQuery(port, options);
     const search = { ...options, query, limit: Math.min(limit, PAGE) };
     const all: unknown[] = [];
     let found = 0;
@@ -106,6 +116,7 @@ export const script = defineScript({
 const PAGE = 1000;
 
 async function readQuery(
+  port: Port,
   { blueprint, query, where }: {
     blueprint: string | undefined;
     query: string | undefined;
@@ -125,24 +136,50 @@ async function readQuery(
       "Missing what to search: give --blueprint, --where or --query",
     );
   }
-  return { combinator: "and", rules: where.map(parseRule) };
+  const rules = where.map((rule) => parseRule("--where", rule));
+  const types = blueprint !== undefined && rules.length > 0
+    ? typesOf(await getBlueprint(port, blueprint))
+    : METADATA;
+  const toSearchRule = async (rule: Rule) => {
+    const path = await findPath(rule, types, blueprint);
+    const value = readValue(rule, types.get(path));
+    return { property: searchName(path), operator: rule.operator, value };
+  };
+  return {
+    combinator: "and",
+    rules: await Promise.all(rules.map(toSearchRule)),
+  };
 }
 
-/** Splits a rule at its first operator. */
-function parseRule(text: string): JsonObject {
-  const [, property, operator, value = ""] =
-    /^([^=!<>]+?)(=|!=|>=|<=|>|<)(.*)$/s.exec(text) ?? [];
-  // "a = b" and "a == b" would not mean what they seem to.
-  if (
-    property === undefined || operator === undefined ||
-    /^\s|\s$/.test(property) || /^[\s=<>!]/.test(value)
-  ) {
-    throw new UsageError(
-      `Cannot read --where "${text}": write NAME=VALUE, with =, !=, >, >=, < ` +
-        "or <=, without spaces around it",
+/** Completes the path of a rule: `version` is short for `properties.version`. */
+async function findPath(
+  rule: Rule,
+  types: Types,
+  blueprint: string | undefined,
+): Promise<string> {
+  const { source, names } = rule;
+  const { key, isBelow } = locate(names);
+  const isMeta = key.startsWith("$");
+  const paths = isMeta
+    ? [key.slice(1)]
+    : [key, `properties.${key}`, `relations.${key}`];
+  const [path, other] = paths.filter((path) => types.has(path));
+  const refuse = (reason: string) =>
+    new UsageError(`Cannot use ${source}: ${reason}`);
+  if (isBelow || (path !== undefined && types.get(path) === "object")) {
+    throw refuse(
+      "Port's search cannot compare objects, or what is inside a value; use " +
+        "another property",
     );
   }
-  return { property, operator, value: parseJsonOrText(value) };
+  if (path !== undefined && other !== undefined) {
+    const first = path.replace(/^\w+$/, "$$$&");
+    throw refuse(`it may mean ${first} or ${other}: write one of them`);
+  }
+  if (path !== undefined) return path;
+  if (isMeta) throw await unknownName(rule, METADATA, "Port's search");
+  if (blueprint === undefined) return key;
+  throw await unknownName(rule, types, `blueprint "${blueprint}"`);
 }
 
 if (import.meta.main) await runScript(script);

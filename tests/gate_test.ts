@@ -1,20 +1,27 @@
 import {
   assertEquals,
   assertMatch,
-  assertThrows,
+  assertRejects,
 } from "jsr:@std/assert@1.0.19";
-import { UsageError } from "../lib/errors.ts";
+import { ScriptError } from "../lib/errors.ts";
 import { ExpectationError } from "../lib/poll.ts";
-import { checkExpectations, parseExpectation } from "../scripts/get_entity.ts";
+import { type JsonObject, Port } from "../lib/port.ts";
+import { parseRule } from "../lib/rules.ts";
+import { Gate } from "../scripts/get_entity.ts";
 import { CIRCLECI } from "./support/calls.ts";
 import {
   assertFailures,
   assertWrongCalls,
+  CREDENTIALS,
   deadUrl,
   put,
+  type TestPort,
   withPort,
+  withServer,
+  type WrongCall,
 } from "./support/port.ts";
-import { FOLDER, permissionsOf } from "./support/run.ts";
+import { createRelease } from "./support/release.ts";
+import { FOLDER, permissionsOf, run } from "./support/run.ts";
 
 const CHECKOUT = "-b service -i checkout";
 
@@ -25,7 +32,7 @@ Deno.test("get_entity --expect ends with exit code 7 and a line for each", async
     const lock = "--expect properties.locked_in_prod!=true";
     const { code, stdout, stderr } = await port.run(
       "get_entity",
-      `${CHECKOUT} ${lock} --expect properties.version="2" --soft-fail`,
+      `${CHECKOUT} ${lock} --expect properties.version="2"`,
     );
     assertEquals([code, stdout], [7, ""]);
     const locked =
@@ -38,13 +45,109 @@ Deno.test("get_entity --expect ends with exit code 7 and a line for each", async
       "",
     ]);
     await assertFailures(port, "get_entity", [
-      [`-b service -i other ${lock}`, 7, 'Cannot get entity "other"'],
+      [
+        `-b service -i other ${lock}`,
+        7,
+        'Entity with identifier "other" does not exist',
+      ],
+      [`-b nope -i other ${lock}`, 7, 'Cannot get blueprint "nope"'],
+    ]);
+  });
+});
+
+Deno.test("get_entity --expect reads VALUE as the type of the property", async () => {
+  await withPort({}, async (port) => {
+    const properties = { locked_in_prod: true, version: "1.10" };
+    await put(port, "service", [{ identifier: "checkout", properties }]);
+    const boolean = "must be compared with true or false";
+    await assertFailures(port, "get_entity", [
+      [`${CHECKOUT} --expect properties.locked_in_prod!=True`, 7, boolean],
+      [`${CHECKOUT} --expect properties.locked_in_prod!=yes`, 7, boolean],
+    ]);
+    for (const [rule, code] of [["=1.10", 0], ["!=1.10", 7], ["=1.1", 7]]) {
+      const args = `${CHECKOUT} --expect properties.version${rule}`;
+      assertEquals((await port.run("get_entity", args)).code, code, args);
+    }
+  });
+});
+
+Deno.test("get_entity --wait ends at once with exit code 7 if a name is mistyped", async () => {
+  const lock = "properties.locked_in_prod";
+  const typo = "--wait 30m --expect properties.lockedInProd";
+  const reason =
+    `blueprint "service" has no properties.lockedInProd, did you ` +
+    "mean locked_in_prod?";
+  await withPort({}, async (port) => {
+    await put(port, "service", ["checkout"]);
+    await assertFailures(port, "get_entity", [
+      [`${CHECKOUT} ${typo}!=true`, 7, reason],
+      [`${CHECKOUT} ${typo}=false`, 7, reason],
+      [`-b service -i other ${typo}!=true`, 7, reason],
+      [`-b service -i other --expect ${lock}=True --wait 30m`, 7, "true or"],
+      ["-b servcie -i checkout --wait 30m", 7, 'blueprint "servcie"'],
+    ]);
+  });
+});
+
+Deno.test("get_entity --expect stays shut if the blueprint cannot be read", async () => {
+  const lock = "--retries 0 --expect properties.locked_in_prod!=true";
+  const cases: [status: number, args: string, code: number][] = [
+    [403, lock, 3],
+    [403, `${lock} --wait 30m`, 3],
+    [403, `${lock} --allow-missing`, 3],
+    [500, lock, 6],
+    [404, `${lock} --allow-missing`, 7],
+  ];
+  for (const entity of [{ identifier: "checkout" }, undefined]) {
+    for (const [status, args, code] of cases) {
+      const answer = ({ url }: Request) =>
+        url.includes("/entities/")
+          ? Response.json({ entity }, { status: entity ? 200 : 404 })
+          : Response.json({ message: "No" }, { status });
+      await withServer(answer, async (env) => {
+        const result = await run("get_entity", `${CHECKOUT} ${args}`, { env });
+        assertEquals([result.code, result.stdout], [code, ""], result.stderr);
+        assertMatch(result.stderr, /^error: Cannot get blueprint "service"/);
+      });
+    }
+  }
+});
+
+Deno.test("get_entity --allow-missing passes the gate if only the entity does not exist", async () => {
+  const gate = "--allow-missing --expect properties.locked_in_prod!=true";
+  const first = `-b service -i first ${gate}`;
+  const passed = 'warning: The gate was passed because entity "first" of ' +
+    'blueprint "service" does not exist (--allow-missing)\n';
+  const cases: [args: string, stdout: string, stderr: string][] = [
+    [first, "", passed],
+    [`${first} --select properties.version`, "", passed],
+    [`${first} --select properties.version --default 0`, "0\n", passed],
+    [`${first} --default 0`, "0\n", passed],
+    [`${CHECKOUT} ${gate} --select identifier --default 0`, "checkout\n", ""],
+  ];
+  await withPort({}, async (port) => {
+    const locked = {
+      identifier: "locked",
+      properties: { locked_in_prod: true },
+    };
+    await put(port, "service", ["checkout", locked]);
+    for (const [args, stdout, stderr] of cases) {
+      const result = await port.run("get_entity", args);
+      assertEquals(result, { code: 0, stdout, stderr }, args);
+    }
+    const typo = "--expect properties.locked!=true";
+    const name = 'blueprint "service" has no properties.locked';
+    const shut = await port.run("get_entity", `-b service -i locked ${gate}`);
+    assertEquals([shut.code, shut.stdout], [7, ""], shut.stderr);
+    await assertFailures(port, "get_entity", [
+      [`-b nope -i first ${gate}`, 7, 'Cannot get blueprint "nope"'],
+      [`${first} ${typo}`, 7, name],
     ]);
   });
 });
 
 Deno.test("get_entity --wait opens no gate because Port is down or slow", async () => {
-  const args = `${CHECKOUT} --wait=1s --retries=0 --soft-fail`;
+  const args = `${CHECKOUT} --wait=1s --retries=0`;
   await withPort({ latency: 60_000 }, async (port) => {
     const env = { API_URL: await deadUrl() };
     const down = await port.run("get_entity", args, { env });
@@ -109,6 +212,7 @@ Deno.test("get_entity and upsert_entity --set-env set variables for later steps"
       const get = await port.run("get_entity", `${CHECKOUT} ${all}`, { env });
       assertEquals(get.code, 0, get.stderr);
       assertEquals(await Deno.readTextFile(bashEnv), written);
+      const fallback = `${CHECKOUT} --set-env=T=title --default=new`;
       const missing = 'Cannot find "title" in the entity';
       await assertFailures(port, "upsert_entity", [
         [`${CHECKOUT} ${id} --dry-run`, 2, "--set-env with --dry-run", { env }],
@@ -118,6 +222,13 @@ Deno.test("get_entity and upsert_entity --set-env set variables for later steps"
         [`${CHECKOUT} ${id} --select=title`, 4, missing, { env }],
       ]);
       assertEquals(await Deno.readTextFile(bashEnv), written);
+      const first = "-b service -i first --allow-missing --set-env=F=title";
+      for (const args of [fallback, `${first} --default=none`]) {
+        const { code, stderr } = await port.run("get_entity", args, { env });
+        assertEquals(code, 0, stderr);
+      }
+      const added = "\nexport T='new'\n\nexport F='none'\n";
+      assertEquals(await Deno.readTextFile(bashEnv), written + added);
     });
   } finally {
     await Deno.remove(bashEnv);
@@ -130,7 +241,18 @@ Deno.test("get_entity and upsert_entity reject wrong gates and variables, before
   await assertWrongCalls("get_entity", [
     [`${CHECKOUT} --set-env PATH=title`, 'Cannot use --set-env "PATH=title"'],
     [`${CHECKOUT} --expect title`, 'Cannot read --expect "title"'],
+    [`${CHECKOUT} --expect title=null`, 'Cannot use --expect "title=null"'],
     [`${CHECKOUT} --wait soon`, 'Cannot use --wait "soon"'],
+    [`${CHECKOUT} --wait 5s --allow-missing`, "--allow-missing with --wait"],
+    [
+      `${CHECKOUT} --allow-missing --set-env A=title`,
+      "Cannot use --allow-missing with --set-env unless --default",
+    ],
+    ...["--include title", "--exclude title", "--exclude-calculated-properties"]
+      .map((part): WrongCall => [
+        `${CHECKOUT} --expect title!=x ${part}`,
+        "Cannot use --expect with --include",
+      ]),
   ]);
   const noFolder = "/tmp/no/such/folder/env";
   await assertWrongCalls("upsert_entity", [
@@ -146,81 +268,190 @@ Deno.test("get_entity and upsert_entity reject wrong gates and variables, before
 });
 
 const ENTITY = {
-  identifier: "checkout",
-  title: "Checkout",
+  identifier: "r1",
+  title: "Release 1",
+  team: ["core"],
+  createdAt: "2025-01-31T00:00:00.000Z",
   properties: {
-    locked: false,
-    version: "1.4.2",
-    build: "7",
-    minor: "1.10",
-    commit: "7e12345",
+    version: "1.10",
     replicas: 3,
+    locked: false,
     tags: ["go", { a: 1, b: 2 }],
-    none: null,
+    config: { on: true, none: null },
+    expires: null,
+    imageTag: "7",
     "a=b": "x",
   },
+  relations: { image: "1.10" },
+  scorecards: { ready: { level: "Gold" } },
 };
 
-/** The lines about expectations that are not met; none when they are. */
-async function unmet(...texts: string[]): Promise<readonly string[]> {
-  try {
-    await checkExpectations(ENTITY, texts.map(parseExpectation));
-    return [];
-  } catch (error) {
-    if (error instanceof ExpectationError) return error.details;
-    throw error;
-  }
+/** Lets a test check expectations of a release, or of another entity. */
+async function withGate(
+  test: (
+    check: (rules: string[], entity?: JsonObject) => Promise<void>,
+    port: TestPort,
+  ) => Promise<void>,
+) {
+  await withPort({}, async (port) => {
+    await createRelease(port);
+    const { PORT_CLIENT_ID: clientId, PORT_CLIENT_SECRET: clientSecret } =
+      CREDENTIALS;
+    const client = new Port({ apiUrl: port.url, clientId, clientSecret });
+    const check = (rules: string[], entity: JsonObject = ENTITY) => {
+      const parsed = rules.map((rule) => parseRule("--expect", rule));
+      return new Gate(client, "release", parsed).check(entity);
+    };
+    await test(check, port);
+  });
 }
 
-Deno.test("checkExpectations() compares with JSON if the value is valid JSON", async () => {
-  const texts = [
-    "title=Checkout",
-    "properties.locked=false",
-    "properties.version=1.4.2",
-    'properties.build="7"',
-    "properties.replicas=3",
+/** Fails unless no expectation is met, each with its line. */
+async function assertUnmet(check: Promise<void>, lines: string[]) {
+  const error = await assertRejects(() => check, ExpectationError);
+  assertEquals(error.details, lines);
+}
+
+Deno.test("Gate reads a value as the type of what the entity holds, without the blueprint", async () => {
+  const met = [
+    "title=Release 1",
+    "createdAt=2025-01-31",
+    "createdAt>=2025-01-31",
+    "createdAt<2025-01-31T02:00:00+01:00",
+    "properties.version=1.10",
+    'properties.version="1.10"',
+    "properties.version!=1.1",
+    "properties.replicas=3.0",
+    "properties.replicas:=3",
     "properties.replicas!=3.5",
-    'properties.tags.1={"b": 2, "a": 1}',
-    "properties.none=null",
+    "properties.replicas>2",
+    "properties.replicas<=3",
+    "properties.locked=false",
     "properties.locked!=true",
+    "properties.tags.0=go",
+    'properties.tags.1={"b": 2, "a": 1}',
+    "properties.config.on=true",
+    "properties.imageTag=7",
     'properties["a=b"]=x',
-    "properties.gone!=x",
-    "properties.version!=",
-    'properties.minor="1.10"',
-    "properties.minor!=1.1",
-    "properties.commit=7e12345",
+    "relations.image=1.10",
+    "scorecards.ready.level=Gold",
   ];
-  for (const text of texts) assertEquals(await unmet(text), [], text);
-  assertEquals(await unmet(...texts), []);
+  await withGate(async (check, port) => {
+    for (const rule of met) await check([rule]);
+    await check(met);
+    assertEquals(port.log.filter((line) => line.includes("GET")), []);
+  });
 });
 
-Deno.test("checkExpectations() shows the actual value for each that is not met", async () => {
-  const text = "; for text write 'properties";
-  const cases: [text: string, line: string][] = [
-    ["locked!=false", "is false, expected anything but false"],
-    ["version=1.4.3", 'is "1.4.2", expected "1.4.3"'],
-    ["build=7", `is "7", expected 7${text}.build="7"'`],
-    ["gone=null", "is missing, expected null"],
-    ["minor=1.10", `is "1.10", expected 1.10${text}.minor="1.10"'`],
-    ["minor!=1.10", 'is "1.10", expected anything but 1.10'],
-    ["version!=1.4.2", 'is "1.4.2", expected anything but "1.4.2"'],
-    ['tags.1={"a":1}', 'is {"a":1,"b":2}, expected {"a":1}'],
+Deno.test("Gate shows the actual value for each expectation that is not met", async () => {
+  const cases: [rule: string, line: string][] = [
+    ["title!=Release 1", 'is "Release 1", expected anything but "Release 1"'],
+    ["properties.version=1.1", 'is "1.10", expected "1.1"'],
+    ["properties.version!=1.10", 'is "1.10", expected anything but "1.10"'],
+    ["properties.replicas>3", "is 3, expected >3"],
+    ["properties.replicas>=4", "is 3, expected >=4"],
+    ["properties.replicas<3", "is 3, expected <3"],
+    ["properties.locked!=false", "is false, expected anything but false"],
+    ["properties.imageTag!=7", 'is "7", expected anything but "7"'],
+    ['properties.tags.1={"a":1}', 'is {"a":1,"b":2}, expected {"a":1}'],
+    [
+      "createdAt!=2025-01-31",
+      'is "2025-01-31T00:00:00.000Z", expected anything but ' +
+      '"2025-01-31T00:00:00Z"',
+    ],
   ];
-  const lines = cases.map(([text, line]) =>
-    `properties.${text.replace(/!?=.*/, "")} ${line}`
-  );
-  const texts = cases.map(([text]) => `properties.${text}`);
-  assertEquals(await unmet("title=Checkout", ...texts), lines);
-});
-
-Deno.test("parseExpectation() rejects what is not PATH=VALUE", () => {
-  const typos = ["a==b", "a!==b", "a != b", "a = b", " a=b"];
-  for (const text of ["", "title", "=x", "!=x", 'a["b=c', "a!b", ...typos]) {
-    assertThrows(
-      () => parseExpectation(text),
-      UsageError,
-      `"${text}": write PATH=VALUE or PATH!=VALUE`,
+  await withGate(async (check) => {
+    const lines = cases.map(([rule, line]) =>
+      `${rule.replace(/[!<>]?=.*|[<>].*/, "")} ${line}`
     );
-  }
-  assertThrows(() => parseExpectation("a..b=c"), UsageError, 'path "a..b"');
+    await assertUnmet(check(cases.map(([rule]) => rule)), lines);
+  });
+});
+
+Deno.test("Gate takes the type of what is not set from the blueprint, read once", async () => {
+  const met = [
+    "properties.version!=1.10",
+    "properties.locked!=true",
+    "properties.expires!=2025-01-31",
+    "properties.isBig!=true",
+    "properties.images!=1",
+    "properties.imageTag!=7",
+    "relations.image!=1.10",
+    'relations.owners!=["core"]',
+    "properties.locked:=null",
+    "properties.imageTag:=null",
+    "icon!=Lock",
+  ];
+  const missing = "is missing, expected";
+  const unmet: [rule: string, line: string][] = [
+    ["properties.version=1.10", `properties.version ${missing} "1.10"`],
+    ["properties.replicas<3", `properties.replicas ${missing} <3`],
+    ["properties.imageTag=7", `properties.imageTag ${missing} 7`],
+    [
+      "properties.locked!:=null",
+      `properties.locked ${missing} anything but null`,
+    ],
+    // A blueprint does not say which names are inside a value.
+    [
+      "properties.config.onn!=true",
+      `properties.config.onn ${missing} anything but true`,
+    ],
+    [
+      "scorecards.raedy.level!=Gold",
+      `scorecards.raedy.level ${missing} anything but Gold`,
+    ],
+  ];
+  const entity = { identifier: "r2", properties: { locked: null } };
+  const [rule, line] = ["properties.locked=false", "properties.locked is null"];
+  await withGate(async (check, port) => {
+    const blueprints = () =>
+      port.log.filter((line) => line.includes("/blueprints/release")).length;
+    await check(met, entity);
+    assertEquals(blueprints(), 1);
+    await assertUnmet(check([rule], entity), [`${line}, expected false`]);
+    const rules = unmet.map(([rule]) => rule);
+    const lines = unmet.map(([, line]) => line);
+    await assertUnmet(check(rules, { identifier: "r3" }), lines);
+    assertEquals(blueprints(), 3);
+  });
+});
+
+Deno.test("Gate stays shut if an expectation cannot be met", async () => {
+  const has = (name: string) => `blueprint "release" has no ${name}`;
+  const bool = "must be compared with true or false";
+  const cases: [rule: string, message: string, entity?: JsonObject][] = [
+    ["properties.locked!=True", bool],
+    ["properties.locked!=yes", bool],
+    ["properties.locked!=yes", bool, {}],
+    ["properties.isBig!=True", bool, {}],
+    ["properties.version>1.9", "must be compared with = or !="],
+    ["properties.replicas!=x", "must be compared with a number"],
+    ["properties.version!:=1.10", "must be compared with text"],
+    ["relations.owners!=core", "must be compared with a JSON array"],
+    [
+      "properties.lokced!=true",
+      `${has("properties.lokced")}, did you mean locked?`,
+    ],
+    ["version!=1", `${has("version")}, did you mean properties.version?`],
+    [
+      "properties.image!=x",
+      `${has("properties.image")}, did you mean relations.image?`,
+    ],
+    ["titel!=x", `${has("titel")}, did you mean title?`],
+    ["properties.zzz.a!=x", has("properties.zzz")],
+    ['properties["config.on"]!=x', has("properties.config.on")],
+  ];
+  await withGate(async (check) => {
+    for (const [rule, message, entity] of cases) {
+      const error = await assertRejects(
+        () => check(["title!=x", rule], entity),
+        ScriptError,
+        message,
+      );
+      assertEquals([error.exitCode, error instanceof ExpectationError], [
+        7,
+        false,
+      ]);
+    }
+  });
 });
