@@ -61,9 +61,8 @@ export function helpText(script: ScriptInfo): string {
     "\nExit codes:",
     ...Object.entries(EXIT_CODES).map(([code, means]) => `  ${code}  ${means}`),
     "\nExamples:",
-    ...Object.entries(examples).flatMap(
-      ([shows, args]) => [`  # ${shows}`, `  scripts/${name}.ts ${args}`],
-    ),
+    ...Object.entries(examples)
+      .map(([shows, args]) => `  # ${shows}\n  scripts/${name}.ts ${args}`),
   ].join("\n");
 }
 

@@ -386,6 +386,8 @@ Deno.test("the action run scripts end each refusal of Port with its exit code", 
         [missing, 4, says],
         [`${args} --retries 0`, 6, "check the API URL", dead],
       ]);
+      // To follow a run is a gate.
+      if (args === FOLLOWED) continue;
       const soft = await port.run(name, `${missing} --soft-fail`);
       assertEquals([soft.code, soft.stdout], [0, ""]);
       assertMatch(soft.stderr, /^warning: .* \(--soft-fail\)\n$/);

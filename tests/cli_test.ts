@@ -21,6 +21,10 @@ const NAME = { short: "n", value: "TEXT", required: true } as const;
 const OPTIONS = {
   name: { group: "Main", ...NAME, help: "A name" },
   title: { value: "TEXT", help: "A title" },
+  wait: { value: "TIME", help: "How long to wait" },
+  expect: { value: "TEXT", repeat: true, help: "What to expect" },
+  expectAny: { help: "Whether to expect anything" },
+  check: { help: "Whether to check" },
   tag: { short: "t", value: "TEXT", repeat: true, help: "A tag" },
   dryRun: { group: "Behaviour", short: "d", help: "Send nothing" },
 } as const;
@@ -217,6 +221,18 @@ Deno.test("execute() --soft-fail turns the exit codes 3 to 6 and 8 into a warnin
       stdout: "",
       stderr: isSoft ? `warning: ${line} (--soft-fail)` : `error: ${line}`,
     });
+  }
+});
+
+Deno.test("execute() refuses --soft-fail where it would open a gate", async () => {
+  const gates = ["--wait=1s", "--expect=a", "--expect-any", "--check"];
+  for (const gate of gates) {
+    const act: Act = ({ print }) => print("begun");
+    const [flag] = gate.split("=");
+    const line = `--soft-fail would open the gate ${flag} (see --help)`;
+    const refused = await runExample(["-nx", gate, "--soft-fail"], act);
+    assertEquals(refused, { code: 2, stdout: "", stderr: `error: ${line}` });
+    assertEquals((await runExample(["-nx", gate], act)).code, 0);
   }
 });
 

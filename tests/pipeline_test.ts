@@ -247,6 +247,24 @@ Deno.test("get-entity waits for what is expected", async () => {
   });
 });
 
+Deno.test("get-entity lets a first deploy pass, with a default for its variables", async () => {
+  await withPort({}, async (port) => {
+    const first = {
+      ...CHECKOUT,
+      "set-env": "PREVIOUS=properties.version",
+      default: "none",
+      expect: "properties.locked_in_prod!=true",
+      "allow-missing": true,
+    };
+    const steps = [{ "get-entity": first }, { run: 'echo "was $PREVIOUS"' }];
+    const { isFailed, stdout, stderr } = await runSteps(port, ...steps);
+    assert(!isFailed, stderr);
+    assertMatch(stdout, /was none/);
+    const shut = { ...first, "allow-missing": false };
+    assert((await runSteps(port, { "get-entity": shut })).isFailed);
+  });
+});
+
 /** All commands that a value of the configuration holds. */
 function commandsIn(value: unknown): string[] {
   if (typeof value !== "object" || value === null) return [];
