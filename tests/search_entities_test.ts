@@ -4,6 +4,7 @@ import { searchEntities } from "../lib/search.ts";
 import {
   assertFailures,
   assertWrongCalls,
+  contentOf,
   put,
   type TestPort,
   withPort,
@@ -82,11 +83,11 @@ function query(property: string, operator: string, value: string): string {
 Deno.test("search_entities prints one entity per line, or one array of JSON", async () => {
   await withServices(async (port) => {
     const lines = await found(port, "-b service");
-    assertEquals(lines.map((line) => JSON.parse(line)), SERVICES);
+    assertEquals(lines.map((line) => contentOf(JSON.parse(line))), SERVICES);
     assertEquals(await found(port, "-b service --output ndjson"), lines);
     assertEquals(await found(port, "-b team"), []);
     const array = await found(port, "-b service --output=json");
-    assertEquals(JSON.parse(array.join("\n")), SERVICES);
+    assertEquals(JSON.parse(array.join("\n")).map(contentOf), SERVICES);
     assertEquals(await found(port, "-b team --output=json"), ["[]"]);
   });
 });
@@ -266,7 +267,7 @@ Deno.test("search_entities requests parts by the same paths in one blueprint and
       const get = async (flag: string, paths: string[]) => {
         const flags = paths.map((path) => `${flag} ${path}`).join(" ");
         const [line = ""] = await found(port, `${blueprint} ${cart} ${flags}`);
-        return JSON.parse(line);
+        return contentOf(JSON.parse(line));
       };
       assertEquals(await get("--include", include), {
         identifier: "cart",

@@ -5,11 +5,22 @@
  */
 import { checkBlueprint } from "./blueprint_schema.ts";
 import { HttpError } from "./http_error.ts";
-import type { Blueprint, Entity, Json, Relation } from "./model.ts";
+import type {
+  Blueprint,
+  Clock,
+  Entity,
+  EntityContent,
+  Json,
+  Relation,
+  Stamp,
+} from "./model.ts";
 import { type Check, makeCheck } from "./schemas.ts";
 
 /** An entity by the identifiers of its blueprint and itself. */
 type Ref = [blueprint: string, identifier: string];
+
+/** The user that all changes are made by. */
+const USER = "local-port";
 
 interface Stored {
   blueprint: Blueprint;
@@ -19,6 +30,19 @@ interface Stored {
 
 export class Catalogue {
   readonly #stored = new Map<string, Stored>();
+
+  constructor(readonly clock: Clock) {}
+
+  /** Created and updated now. */
+  #stamp(): Stamp {
+    const now = new Date(this.clock()).toISOString();
+    return {
+      createdAt: now,
+      createdBy: USER,
+      updatedAt: now,
+      updatedBy: USER,
+    };
+  }
 
   blueprints(): Blueprint[] {
     return [...this.#stored.values()].map(({ blueprint }) => blueprint);
@@ -43,20 +67,13 @@ export class Catalogue {
 
   /** Stores a blueprint that has changed. */
   setBlueprint(blueprint: Blueprint): Blueprint {
-    const updatedAt = new Date().toISOString();
+    const { updatedAt } = this.#stamp();
     return this.loadBlueprint({ ...blueprint, updatedAt });
   }
 
   /** Stores a blueprint; what it depends on may follow later. */
   loadBlueprint(body: unknown): Blueprint {
-    const now = new Date().toISOString();
-    const blueprint = {
-      createdAt: now,
-      updatedAt: now,
-      createdBy: "local-port",
-      updatedBy: "local-port",
-      ...checkBlueprint(body),
-    };
+    const blueprint = { ...this.#stamp(), ...checkBlueprint(body) };
     const { identifier, schema } = blueprint;
     this.#stored.set(identifier, {
       blueprint,
@@ -91,8 +108,18 @@ export class Catalogue {
     );
   }
 
-  setEntity(blueprint: string, entity: Entity): void {
-    this.#get(blueprint).entities.set(entity.identifier, entity);
+  /** Stores an entity as updated now; when and by whom it was created stays. */
+  setEntity(blueprint: string, content: EntityContent): Entity {
+    const now = this.#stamp();
+    const { createdAt, createdBy } = this.find(blueprint, content.identifier) ??
+      now;
+    const stamp = { ...now, createdAt, createdBy };
+    return this.#storeEntity({ ...content, blueprint, ...stamp });
+  }
+
+  #storeEntity(entity: Entity): Entity {
+    this.#get(entity.blueprint).entities.set(entity.identifier, entity);
+    return entity;
   }
 
   /** Deletes an entity and all entities that are related to it. */
@@ -126,7 +153,7 @@ export class Catalogue {
   }
 
   /** Checks an entity, and returns the related entities that are missing. */
-  checkEntity(blueprint: Blueprint, entity: Entity): Ref[] {
+  checkEntity(blueprint: Blueprint, entity: EntityContent): Ref[] {
     requireMembers(blueprint, entity);
     this.#get(blueprint.identifier).checkProperties(entity.properties);
     return Object.entries(blueprint.relations ?? {})
@@ -150,7 +177,11 @@ export class Catalogue {
     const { blueprints, entities } = JSON.parse(text);
     for (const blueprint of blueprints) this.loadBlueprint(blueprint);
     for (const [blueprint, list] of entities) {
-      for (const entity of list) this.setEntity(blueprint, entity);
+      for (const entity of list) {
+        // Older files have no times; with those of now, nothing is stale.
+        const stamp = "updatedAt" in entity ? {} : this.#stamp();
+        this.#storeEntity({ ...entity, blueprint, ...stamp });
+      }
     }
   }
 }

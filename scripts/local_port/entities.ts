@@ -4,11 +4,11 @@
  * @module
  */
 import type { Call, Routes } from "./call.ts";
-import { readSwitch, reply, requireSwitch } from "./call.ts";
+import { makePick, readRequiredSwitch, readSwitch, reply } from "./call.ts";
 import { requireMembers, requireSameIdentifier } from "./catalogue.ts";
 import { HttpError } from "./http_error.ts";
-import type { Blueprint, Entity, Json } from "./model.ts";
-import { omitNullish, pickQueried } from "./model.ts";
+import type { Blueprint, EntityContent, Json } from "./model.ts";
+import { omitNullish } from "./model.ts";
 import { closed, makeCheck, OBJECT, TEXT } from "./schemas.ts";
 import { findEntities } from "./search.ts";
 import { isQuery, LOOKUP, type Query } from "./search_schemas.ts";
@@ -34,8 +34,8 @@ function orLookup(schema: Json): Json {
   return { if: OBJECT, then: LOOKUP, else: schema };
 }
 
-function entityMembers(identifier: Json, ...nullable: string[]): Json {
-  const text = { type: ["string", ...nullable] };
+function entityMembers(identifier: Json): Json {
+  const text = { type: ["string", "null"] };
   const relation = {
     ...IDENTIFIER,
     type: ["string", "array", "null"],
@@ -45,7 +45,7 @@ function entityMembers(identifier: Json, ...nullable: string[]): Json {
     identifier,
     title: text,
     icon: text,
-    team: orLookup({ type: ["string", "array", ...nullable], items: TEXT }),
+    team: orLookup({ type: ["string", "array", "null"], items: TEXT }),
     properties: OBJECT,
     relations: { type: "object", additionalProperties: orLookup(relation) },
   };
@@ -57,7 +57,7 @@ const ENTITY = {
 };
 const checkEntity = makeCheck<EntityBody>(ENTITY, "entity");
 const checkEntityPatch = makeCheck<EntityBody>(
-  closed({}, entityMembers(IDENTIFIER, "null")),
+  closed({}, entityMembers(IDENTIFIER)),
   "entity",
 );
 
@@ -70,11 +70,9 @@ const checkBulk = makeCheck<{ entities: EntityBody[] }>(listOf(ENTITY, 20));
 const checkBulkDelete = makeCheck<{ entities: string[] }>(listOf(TEXT, 100));
 
 export const ENTITY_ROUTES: Routes = {
-  "GET blueprints/:blueprint/entities": ({ catalogue, query }, blueprint) => {
-    const entities = catalogue.entities(blueprint);
-    return reply(200, {
-      entities: entities.map((entity) => pickQueried(entity, query)),
-    });
+  "GET blueprints/:blueprint/entities": (call, blueprint) => {
+    const entities = call.catalogue.entities(blueprint);
+    return reply(200, { entities: entities.map(makePick(call)) });
   },
 
   "GET blueprints/:blueprint/entities-count": ({ catalogue }, blueprint) =>
@@ -82,7 +80,7 @@ export const ENTITY_ROUTES: Routes = {
 
   "GET blueprints/:blueprint/entities/:entity": (call, blueprint, id) => {
     const entity = call.catalogue.entity(blueprint, id);
-    return reply(200, { entity: pickQueried(entity, call.query) });
+    return reply(200, { entity: makePick(call)(entity) });
   },
 
   "POST blueprints/:blueprint/entities": (call, blueprint) => {
@@ -94,7 +92,6 @@ export const ENTITY_ROUTES: Routes = {
   "POST blueprints/:blueprint/entities/bulk": (call, blueprint) => {
     const target = call.catalogue.blueprint(blueprint);
     const bodies = checkBulk(call.body).entities;
-    requireSwitch(call.query, "upsert");
     const results = bodies.map((body, index) =>
       upsertOneOfMany(call, target, body, index)
     );
@@ -128,24 +125,23 @@ function changeEntity(call: Call, blueprintName: string, identifier: string) {
   const body = (isPatch ? checkEntityPatch : checkEntity)(call.body);
   const change = resolve(call, blueprint, body);
   requireSameIdentifier(identifier, change.identifier);
-  const entity = merge(isPatch ? before : undefined, change, identifier);
-  store(call, blueprint, entity);
-  return reply(200, { entity });
+  const content = merge(isPatch ? before : undefined, change, identifier);
+  return reply(200, { entity: store(call, blueprint, content) });
 }
 
 function upsert(call: Call, blueprint: Blueprint, body: EntityBody) {
   const change = resolve(call, blueprint, body);
   const identifier = change.identifier ?? `e_${crypto.randomUUID()}`;
   const before = call.catalogue.find(blueprint.identifier, identifier);
-  if (!requireSwitch(call.query, "upsert") && before) {
+  if (!readRequiredSwitch(call, "upsert") && before) {
     const message =
       `Entity with identifier "${identifier}" already exists in ` +
       `the blueprint "${blueprint.identifier}"`;
     throw new HttpError(409, message);
   }
   const base = readSwitch(call.query, "merge") ? before : undefined;
-  const entity = merge(base, change, identifier);
-  store(call, blueprint, entity);
+  const content = merge(base, change, identifier);
+  const entity = store(call, blueprint, content);
   return { entity, created: before === undefined };
 }
 
@@ -169,19 +165,18 @@ function upsertOneOfMany(
 }
 
 /** Deletes all of the entities or, if one must stay, none. */
-function deleteAll(
-  { catalogue, query }: Call,
-  blueprint: string,
-  ids: string[],
-) {
-  if (!requireSwitch(query, "delete_dependents")) {
+function deleteAll(call: Call, blueprint: string, ids: string[]) {
+  const { catalogue } = call;
+  if (!readRequiredSwitch(call, "delete_dependents")) {
     for (const id of ids) catalogue.requireNoDependents(blueprint, id);
   }
   for (const id of ids) catalogue.deleteEntity(blueprint, id);
 }
 
 /** Replaces queries with the identifiers that they find. */
-function resolve({ catalogue }: Call, blueprint: Blueprint, body: EntityBody) {
+function resolve(call: Call, blueprint: Blueprint, body: EntityBody) {
+  const { catalogue } = call;
+  noteNulls(call, body);
   if (isQuery(body.team)) {
     const message =
       'The local Port does not know queries in "team": name the teams';
@@ -211,12 +206,21 @@ function resolve({ catalogue }: Call, blueprint: Blueprint, body: EntityBody) {
   return { ...body, identifier, relations };
 }
 
+/** Port accepts `null` where its document does not, as in PATCH. */
+function noteNulls({ method, notes }: Call, body: EntityBody): void {
+  if (method === "PATCH") return;
+  for (const name of ["title", "icon", "team"] as const) {
+    if (body[name] !== null) continue;
+    notes.add(`Port's document allows null for "${name}" with PATCH only`);
+  }
+}
+
 /** Merges a change into an entity; `null` removes a value. */
 function merge(
-  base: Entity | undefined,
+  base: EntityContent | undefined,
   change: Omit<EntityBody, "identifier">,
   identifier: string,
-): Entity {
+): EntityContent {
   const { title, icon, team } = { ...base, ...change };
   return {
     identifier,
@@ -230,16 +234,16 @@ function merge(
 function store(
   { catalogue, query }: Call,
   blueprint: Blueprint,
-  entity: Entity,
+  content: EntityContent,
 ) {
-  const missing = catalogue.checkEntity(blueprint, entity);
+  const missing = catalogue.checkEntity(blueprint, content);
   if (!readSwitch(query, "create_missing_related_entities")) {
     for (const ref of missing) catalogue.entity(...ref);
   }
-  if (readSwitch(query, "validation_only")) return;
+  if (readSwitch(query, "validation_only")) return content;
   for (const [target, identifier] of missing) {
     const empty = { properties: {}, relations: {} };
     catalogue.setEntity(target, { identifier, title: identifier, ...empty });
   }
-  catalogue.setEntity(blueprint.identifier, entity);
+  return catalogue.setEntity(blueprint.identifier, content);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { HttpError } from "./http_error.ts";
-import type { Json } from "./model.ts";
+import type { Clock, Json } from "./model.ts";
 import { closed, makeCheck, TEXT } from "./schemas.ts";
 
 export interface LoginOptions {
@@ -34,8 +34,9 @@ const checkLogin = makeCheck<{ clientId: string; clientSecret: string }>(
 
 export type Login = ReturnType<typeof makeLogin>;
 
-export function makeLogin({ clientId, clientSecret, ...rest }: LoginOptions) {
-  const { tokenLifetime = 3 * 60 * 60 * 1000 } = rest;
+export function makeLogin(clock: Clock, options: LoginOptions) {
+  const { clientId, clientSecret, tokenLifetime = 3 * 60 * 60 * 1000 } =
+    options;
   /** When each token expires, in milliseconds since 1970. */
   const tokens = new Map<string, number>();
   return {
@@ -47,15 +48,16 @@ export function makeLogin({ clientId, clientSecret, ...rest }: LoginOptions) {
       ) {
         throw new HttpError(401, "Invalid client id or secret");
       }
+      const now = clock();
       const accessToken = crypto.randomUUID();
-      tokens.set(accessToken, Date.now() + tokenLifetime);
+      tokens.set(accessToken, now + tokenLifetime);
       const expiresIn = Math.floor(tokenLifetime / 1000);
       return { accessToken, expiresIn, tokenType: "Bearer" };
     },
 
     requireToken(authorization: string): void {
       const [_, token = ""] = /^Bearer (.+)$/.exec(authorization) ?? [];
-      if (Date.now() < (tokens.get(token) ?? 0)) return;
+      if (clock() < (tokens.get(token) ?? 0)) return;
       throw new HttpError(401, "Missing, unknown or expired token");
     },
   };

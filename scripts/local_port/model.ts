@@ -6,6 +6,9 @@
 
 export type Json = Record<string, unknown>;
 
+/** Returns the time, in milliseconds since 1970. */
+export type Clock = () => number;
+
 export interface Relation {
   target: string;
   required: boolean;
@@ -23,7 +26,8 @@ export interface Blueprint extends Json {
   ownership?: { type: "Direct" } | { type: "Inherited"; path: string };
 }
 
-export interface Entity {
+/** An entity as far as clients write it. */
+export interface EntityContent {
   identifier: string;
   title?: string;
   icon?: string;
@@ -31,6 +35,31 @@ export interface Entity {
   properties: Json;
   relations: Json;
 }
+
+/** Who wrote an entity and when, in ISO 8601 and UTC. */
+export interface Stamp {
+  createdAt: string;
+  createdBy: string;
+  updatedAt: string;
+  updatedBy: string;
+}
+
+export interface Entity extends EntityContent, Stamp {
+  blueprint: string;
+}
+
+/** What searches name with `$`: all of an entity but properties and relations. */
+export const META = [
+  "identifier",
+  "title",
+  "icon",
+  "team",
+  "blueprint",
+  "createdAt",
+  "createdBy",
+  "updatedAt",
+  "updatedBy",
+];
 
 /** A run of a self-service action. */
 export interface Run {
@@ -71,8 +100,4 @@ export function pick(
     }
   }
   return picked;
-}
-
-export function pickQueried(entity: Entity, query: URLSearchParams): Json {
-  return pick(entity, query.getAll("include"), query.getAll("exclude"));
 }

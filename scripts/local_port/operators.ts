@@ -4,13 +4,13 @@
  * @module
  */
 
-/** Whether an entity's value and the value of a rule belong together. */
-type Operator = (actual: unknown, wanted: unknown) => boolean;
+/** Whether an entity's value and the value of a rule belong together now. */
+type Operator = (actual: unknown, wanted: unknown, now: number) => boolean;
 
-const equals: Operator = (actual, wanted) =>
+const equals = (actual: unknown, wanted: unknown) =>
   JSON.stringify(actual ?? null) === JSON.stringify(wanted ?? null);
 
-const contains: Operator = (actual, wanted) =>
+const contains = (actual: unknown, wanted: unknown) =>
   Array.isArray(actual)
     ? [wanted].flat().every((one) => actual.includes(one))
     : typeof actual === "string" && actual.includes(String(wanted));
@@ -70,23 +70,23 @@ export const PRESETS: Readonly<Record<string, (now: number) => Range>> = {
   last12Months: last(365),
 };
 
-const isBetween: Operator = (actual, wanted) => {
+const isBetween: Operator = (actual, wanted, now) => {
   const { preset = "", from, to } = wanted as Record<string, string>;
-  const [start, end] = PRESETS[preset]?.(Date.now()) ??
+  const [start, end] = PRESETS[preset]?.(now) ??
     [timeOf(from), timeOf(to)];
   const time = timeOf(actual);
   return time >= start && time <= end;
 };
 
-const equalsOrIsIn: Operator = (actual, wanted) =>
+const equalsOrIsIn: Operator = (actual, wanted, now) =>
   wanted instanceof Object && !Array.isArray(wanted)
-    ? isBetween(actual, wanted)
+    ? isBetween(actual, wanted, now)
     : equals(actual, wanted);
 
-const isExpired: Operator = (actual) => timeOf(actual) < Date.now();
+const isExpired: Operator = (actual, _, now) => timeOf(actual) < now;
 
-const not = (operator: Operator): Operator => (actual, wanted) =>
-  !operator(actual, wanted);
+const not = (operator: Operator): Operator => (actual, wanted, now) =>
+  !operator(actual, wanted, now);
 
 export const OPERATORS = {
   "=": equalsOrIsIn,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Clock } from "./model.ts";
 
 export interface RateLimit {
   /** The most requests in a period. */
@@ -16,12 +17,13 @@ export interface RateLimit {
  * many, and the headers of its reply.
  */
 export function makeRateLimiter(
+  clock: Clock,
   { requests, period }: RateLimit = { requests: 10_000, period: 300_000 },
 ): () => { isOver: boolean; headers: Record<string, string> } {
-  let start = Date.now();
+  let start = clock();
   let count = 0;
   return () => {
-    const now = Date.now();
+    const now = clock();
     if (now >= start + period) {
       start = now;
       count = 0;

@@ -43,8 +43,10 @@ export function makeCheck<Value>(schema: Json, name = "body"): Check<Value> {
     if (isValid(value)) return value;
     const [error] = isValid.errors ?? [];
     const field = error?.instancePath.slice(1).replaceAll("/", ".") || name;
-    const extra = error?.params.additionalProperty;
-    const message = `"${field}" ${error?.message}${extra ? ` "${extra}"` : ""}`;
-    throw new HttpError(422, message);
+    const { additionalProperty, allowedValues } = error?.params ?? {};
+    const extra = additionalProperty === undefined
+      ? allowedValues?.join(", ") ?? ""
+      : `"${additionalProperty}"`;
+    throw new HttpError(422, `"${field}" ${error?.message} ${extra}`.trim());
   };
 }

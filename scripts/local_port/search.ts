@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { reply, type Routes } from "./call.ts";
+import { makePick, reply, type Routes } from "./call.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { HttpError, orInvalid } from "./http_error.ts";
-import type { Blueprint, Entity, Json } from "./model.ts";
-import { pick, pickQueried } from "./model.ts";
+import { type Blueprint, type Entity, type Json, META, pick } from "./model.ts";
 import { OPERATORS } from "./operators.ts";
 import type { Query, Rule } from "./search_schemas.ts";
 import { checkQuery, checkSearch } from "./search_schemas.ts";
@@ -32,8 +31,9 @@ export const SEARCH_ROUTES: Routes = {
     });
   },
 
-  "POST entities/search": ({ catalogue, body, query }) => {
-    const wanted = checkQuery(body);
+  "POST entities/search": (call) => {
+    const { catalogue } = call;
+    const wanted = checkQuery(call.body);
     const found = catalogue.blueprints().map((blueprint) => ({
       blueprint: blueprint.identifier,
       entities: findEntities(catalogue, blueprint, wanted),
@@ -41,14 +41,14 @@ export const SEARCH_ROUTES: Routes = {
     return reply(200, {
       matchingBlueprints: found.map(({ blueprint }) => blueprint),
       entities: found.flatMap(({ entities }) => entities)
-        .map((entity) => pickQueried(entity, query)),
+        .map(makePick(call)),
     });
   },
 };
 
 /** Turns a name that the route of one blueprint takes into a path. */
 function pathOf(name: string, { identifier, schema, relations }: Blueprint) {
-  if (name.startsWith("$")) return name.slice(1);
+  if (META.some((meta) => name === `$${meta}`)) return name.slice(1);
   if (Object.hasOwn(schema.properties, name)) return `properties.${name}`;
   if (Object.hasOwn(relations ?? {}, name)) return `relations.${name}`;
   throw new HttpError(
@@ -72,32 +72,28 @@ export function findEntities(
   blueprint: Blueprint,
   query: Query = { combinator: "and", rules: [] },
 ): Entity[] {
+  const now = catalogue.clock();
   return catalogue.entities(blueprint.identifier)
-    .filter((entity) => matches(query, blueprint.identifier, entity));
+    .filter((entity) => matches(query, entity, now));
 }
 
 function matches(
   { combinator, rules }: Query,
-  blueprint: string,
   entity: Entity,
+  now: number,
 ): boolean {
   const holds = (rule: Rule | Query): boolean => {
-    if ("rules" in rule) return matches(rule, blueprint, entity);
+    if ("rules" in rule) return matches(rule, entity, now);
     const { property, operator, value } = rule;
-    return OPERATORS[operator](valueOf(property, blueprint, entity), value);
+    return OPERATORS[operator](valueOf(property, entity), value, now);
   };
   return combinator === "and" ? rules.every(holds) : rules.some(holds);
 }
 
-function valueOf(property: string, blueprint: string, entity: Entity): unknown {
-  const values: Json = {
-    ...entity.relations,
-    ...entity.properties,
-    $identifier: entity.identifier,
-    $title: entity.title,
-    $icon: entity.icon,
-    $team: entity.team,
-    $blueprint: blueprint,
-  };
-  return Object.hasOwn(values, property) ? values[property] : undefined;
+function valueOf(name: string, entity: Entity): unknown {
+  const { properties, relations, ...meta } = entity;
+  const [values, key]: [Json, string] = name.startsWith("$")
+    ? [meta, name.slice(1)]
+    : [{ ...relations, ...properties }, name];
+  return Object.hasOwn(values, key) ? values[key] : undefined;
 }

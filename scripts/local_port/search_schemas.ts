@@ -4,7 +4,7 @@
  * @module
  */
 import { HttpError } from "./http_error.ts";
-import type { Json } from "./model.ts";
+import { type Json, META } from "./model.ts";
 import { type OPERATORS, PRESETS } from "./operators.ts";
 import type { Check } from "./schemas.ts";
 import { closed, define, makeCheck, TEXT, TEXTS } from "./schemas.ts";
@@ -33,13 +33,20 @@ export function isQuery(value: unknown): value is Query {
   return value instanceof Object && "combinator" in value;
 }
 
+/** The name of a property or a relation or, with `$`, of what all have. */
+const NAME = {
+  type: "string",
+  if: { pattern: "^\\$" },
+  then: { enum: META.map((name) => `$${name}`) },
+};
+
 /** A query whose rules use these operators, each with its kind of value. */
 function makeQuery(
   ...operators: [names: Rule["operator"][], value?: Json][]
 ): Json {
   const rules = operators.map(([names, value]) =>
     closed({
-      property: TEXT,
+      property: NAME,
       operator: { enum: names },
       ...(value && { value }),
     })

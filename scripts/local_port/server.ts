@@ -15,6 +15,7 @@ import type { Failure, FailureOptions, Failures } from "./failures.ts";
 import { FAILED, makeFailures } from "./failures.ts";
 import { HttpError, orInvalid } from "./http_error.ts";
 import { type LoginOptions, makeLogin } from "./login.ts";
+import type { Clock } from "./model.ts";
 import { makeRateLimiter, type RateLimit } from "./rate_limit.ts";
 import { route } from "./routes.ts";
 import { loadCatalogue, makeSave, type StorageOptions } from "./storage.ts";
@@ -42,6 +43,12 @@ export interface LocalPortOptions
   actions?: string[];
   /** @default {{ requests: 10_000, period: 300_000 }} */
   rateLimit?: RateLimit;
+  /**
+   * The clock of entities, tokens and the rate limit.
+   *
+   * @default {Date.now}
+   */
+  clock?: Clock;
   /** Called with one line for each request. */
   log?: (line: string) => void;
 }
@@ -65,10 +72,10 @@ export interface LocalPort {
 export async function startLocalPort(
   options: LocalPortOptions = {},
 ): Promise<LocalPort> {
-  const { log = () => {}, latency = 0 } = options;
+  const { log = () => {}, latency = 0, clock = Date.now } = options;
   const failures = makeFailures(options);
-  const answer = makeAnswer(options, failures, log);
-  const count = makeRateLimiter(options.rateLimit);
+  const answer = makeAnswer({ ...options, log, clock }, failures);
+  const count = makeRateLimiter(clock, options.rateLimit);
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     const start = performance.now();
     const body = await buffer(request);
@@ -94,23 +101,24 @@ export async function startLocalPort(
 
 /** Makes the function that replies as Port does. */
 function makeAnswer(
-  options: LocalPortOptions,
+  options: LocalPortOptions & { log: (line: string) => void; clock: Clock },
   failures: Failures,
-  log: (line: string) => void,
 ): (request: IncomingMessage, body: Uint8Array) => Reply {
-  const catalogue = loadCatalogue(options);
+  const { log, clock } = options;
+  const catalogue = loadCatalogue(clock, options);
   const save = makeSave(catalogue, options.data);
   save();
   const state = {
-    login: makeLogin(options),
+    login: makeLogin(clock, options),
     catalogue,
     actions: options.actions ?? ["deploy"],
     runs: new Map(),
     failSometimes: failures.failSometimes,
   };
   return (request, body) => {
+    const notes = new Set<string>();
     try {
-      const reply = route({ ...readCall(request, body), ...state });
+      const reply = route({ ...readCall(request, body), ...state, notes });
       if (request.method !== "GET") save();
       return reply;
     } catch (error) {
@@ -118,6 +126,10 @@ function makeAnswer(
       const reason = error instanceof Error ? error.message : error;
       log(`error: ${reason}`);
       return errorReply(new HttpError(500, `The local Port failed: ${reason}`));
+    } finally {
+      for (const note of notes) {
+        log(`${request.method} ${request.url}: ${note}`);
+      }
     }
   };
 }

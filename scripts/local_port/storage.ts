@@ -4,7 +4,7 @@
  * @module
  */
 import { Catalogue } from "./catalogue.ts";
-import type { Json } from "./model.ts";
+import type { Clock, Json } from "./model.ts";
 
 export interface StorageOptions {
   /** A folder of blueprints as `*.json`; those of this repository by default. */
@@ -15,9 +15,10 @@ export interface StorageOptions {
 
 /** The blueprints of the data file win over those of the folder. */
 export function loadCatalogue(
+  clock: Clock,
   { data, blueprints = `${import.meta.dirname}/../blueprints` }: StorageOptions,
 ): Catalogue {
-  const catalogue = new Catalogue();
+  const catalogue = new Catalogue(clock);
   if (data !== undefined) {
     attempt(`read the data file "${data}"`, () => {
       const text = readIfExists(data);

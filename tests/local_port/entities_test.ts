@@ -1,6 +1,12 @@
-import { assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
+import {
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "jsr:@std/assert@1.0.19";
 import type { Body, Refused } from "../support/local_port.ts";
-import { and, identifiers, SERVICES, testPort } from "../support/local_port.ts";
+import { and, identifiers, makeClock } from "../support/local_port.ts";
+import { SERVICES, testPort } from "../support/local_port.ts";
+import { contentOf } from "../support/port.ts";
 
 const UPSERT = `POST ${SERVICES}?upsert=true`;
 const MERGE = `${UPSERT}&merge=true`;
@@ -10,8 +16,11 @@ const EMPTY = { properties: {}, relations: {} };
 testPort("creates an entity once, unless it is an upsert", async (port) => {
   const entity = { identifier: "a", title: "A" };
   const create = `POST ${SERVICES}?upsert=false`;
-  const created = { ok: true, entity: { ...entity, ...EMPTY } };
-  assertEquals(await port.send(create, entity), [201, created]);
+  const [status, created] = await port.send(create, entity);
+  assertEquals([status, contentOf(created.entity)], [201, {
+    ...entity,
+    ...EMPTY,
+  }]);
   const twice = 'Entity with identifier "a" already exists in the blueprint ';
   await port.refuse(create, [[`${twice}"service"`, entity, 409]]);
   await port.must(UPSERT, entity);
@@ -39,6 +48,7 @@ testPort("merges or replaces, and null removes a value", async (port) => {
     [MERGE, { properties: { replicas: null } }, { ...full, ...v3 }],
     [UPSERT, v3, v3],
     [`PATCH ${one}`, { title: "C" }, { ...v3, title: "C" }],
+    [MERGE, { title: null }, v3],
     [`PATCH ${one}`, { title: null, properties: { replicas: 1 } }, {
       properties: { version: "3", replicas: 1 },
     }],
@@ -47,7 +57,8 @@ testPort("merges or replaces, and null removes a value", async (port) => {
   for (const [request, body, entity] of steps) {
     const sent = { identifier: "a", ...body };
     const expected = { identifier: "a", ...EMPTY, ...entity };
-    assertEquals((await port.must(request, sent)).entity, expected);
+    const { entity: answered } = await port.must(request, sent);
+    assertEquals(contentOf(answered), expected);
     assertEquals(await port.entity("service", "a"), expected);
   }
 });
@@ -59,7 +70,7 @@ const WRONG: Refused[] = [
   ['"identifier" must match pattern', { identifier: ".." }],
   ['"identifier" must match pattern', { identifier: "a b" }],
   ['"identifier" must NOT have more', { identifier: "a".repeat(1001) }],
-  ['"title" must be string', { title: null }],
+  ['"title" must be string', { title: 1 }],
   ['"icon" must be string', { icon: 1 }],
   ['"team.0" must be string', { team: [1] }],
   ['"properties" must be object', { properties: [] }],
@@ -83,8 +94,6 @@ const WRONG: Refused[] = [
 
 testPort("refuses entities that break their blueprint", async (port) => {
   await port.refuse(UPSERT, WRONG);
-  const noUpsert: Refused = ['"upsert" is required', { identifier: "a" }];
-  await port.refuse(`POST ${SERVICES}`, [noUpsert]);
   assertEquals((await port.must(`GET ${SERVICES}`)).entities, []);
   await port.put("service", { identifier: "a", title: "A" });
   const both: Refused[] = [
@@ -97,8 +106,7 @@ testPort("refuses entities that break their blueprint", async (port) => {
     ['"entity" must NOT have additional properties "more"', { more: 1 }],
     ['"identifier" must be string', { identifier: and() }],
   ]);
-  const noNull: Refused = ['"title" must be string', { title: null }];
-  await port.refuse(`PUT ${SERVICES}/a`, [...both, noNull]);
+  await port.refuse(`PUT ${SERVICES}/a`, both);
   assertEquals(Object(await port.entity("service", "a")).title, "A");
 });
 
@@ -132,8 +140,8 @@ testPort("deletes dependents on request only", async (port) => {
   await port.put("team", { identifier: "i" });
   await port.put("image", { identifier: "i" });
   await port.put("service", { identifier: "a", relations });
-  await port.refuse(image, [['"delete_dependents" is required']]);
   const dependents = 'Entity "i" of the blueprint "image" has 1 dependents';
+  await port.refuse(image, [[dependents]]);
   await port.refuse(`${image}${keep}`, [[dependents]]);
   // Nothing is related to the team of the same name.
   await port.must(`DELETE /blueprints/team/entities/i${keep}`);
@@ -156,14 +164,113 @@ testPort("returns the parts that are asked for", async (port) => {
       { identifier, properties: { replicas: 2 }, relations: {} },
     ],
     ["exclude=properties&exclude=relations&exclude=title", { identifier }],
+    ["include=title,properties.version&include=identifier", {
+      identifier,
+      title: "A",
+      properties: { version: "1" },
+    }],
     // Not a part of the path, but of its text.
     ["include=properties.vers", {}],
   ];
   await port.put("service", { identifier, title: "A", properties });
   for (const [query, entity] of cases) {
     const one = await port.must(`GET ${SERVICES}/a?${query}`);
-    assertEquals(one.entity, entity, query);
+    assertEquals(contentOf(one.entity), entity, query);
     const all = await port.must(`GET ${SERVICES}?${query}`);
-    assertEquals(all.entities, [entity], query);
+    assertEquals((all.entities as Body[]).map(contentOf), [entity], query);
   }
+  const added = "include=blueprint&include=createdAt&include=updatedBy";
+  const { entity } = await port.must(`GET ${SERVICES}/a?${added}`);
+  const { blueprint, createdAt, updatedBy, ...rest } = Object(entity);
+  assertEquals([blueprint, updatedBy, rest], ["service", "local-port", {}]);
+  assertEquals(new Date(createdAt).toISOString(), createdAt);
+});
+
+const clock = makeClock("2026-01-01T00:00:00.000Z");
+
+testPort("stores who wrote an entity and when", async (port) => {
+  const one = `${SERVICES}/a`;
+  const identifier = "a";
+  // Clients cannot set what Port sets.
+  const createdAt = "2001-01-01T00:00:00.000Z";
+  const sent = { identifier, blueprint: "image", createdAt, updatedBy: "me" };
+  const steps: [request: string, body: Body][] = [
+    [UPSERT, sent],
+    [MERGE, { identifier }],
+    [UPSERT, { identifier }],
+    [`PATCH ${one}`, {}],
+    [`PUT ${one}`, sent],
+  ];
+  for (const [hour, [request, body]] of steps.entries()) {
+    const updatedAt = `2026-01-01T0${hour}:00:00.000Z`;
+    clock.set(updatedAt);
+    const { entity } = await port.must(request, body);
+    assertEquals(entity, {
+      identifier,
+      ...EMPTY,
+      blueprint: "service",
+      createdAt: "2026-01-01T00:00:00.000Z",
+      createdBy: "local-port",
+      updatedAt,
+      updatedBy: "local-port",
+    });
+    await port.must(`${UPSERT}&validation_only=true`, { identifier });
+    assertEquals((await port.must(`GET ${one}`)).entity, entity);
+  }
+  await port.must(`${UPSERT}&${CREATE_MISSING}`, { relations: { image: "i" } });
+  const image = await port.must("GET /blueprints/image/entities/i");
+  assertEquals(Object(image.entity).createdAt, "2026-01-01T04:00:00.000Z");
+}, clock.options);
+
+/** What the log says, and the requests that it says it of. */
+const LENIENT: [
+  note: string,
+  ...requests: [request: string, status: number, body?: unknown][],
+][] = [
+  [
+    'Port\'s document requires "upsert"; without it, it is false',
+    [`POST ${SERVICES}`, 201, { identifier: "a" }],
+    [`POST ${SERVICES}`, 409, { identifier: "a", title: "Again" }],
+    [`POST ${SERVICES}/bulk`, 200, { entities: [{ identifier: "b" }, {}] }],
+  ],
+  [
+    'Port\'s document asks for "include" again for each path',
+    [`GET ${SERVICES}/a?include=title,icon`, 200],
+    [`GET ${SERVICES}?include=title,icon`, 200],
+    ["POST /entities/search?include=title,icon", 200, and()],
+  ],
+  [
+    'Port\'s document asks for "exclude" again for each path',
+    [`GET ${SERVICES}/a?exclude=title,icon`, 200],
+  ],
+  [
+    'Port\'s document allows null for "title" with PATCH only',
+    [MERGE, 201, { identifier: "a", title: null }],
+    [`PUT ${SERVICES}/a`, 200, { title: null }],
+  ],
+  [
+    'Port\'s document allows null for "team" with PATCH only',
+    [UPSERT, 201, { identifier: "a", team: null }],
+  ],
+  [
+    'Port\'s document requires "delete_dependents"; without it, it is false',
+    [`DELETE ${SERVICES}/a`, 200],
+    ["POST /blueprints/service/bulk/entities/delete", 200, { entities: ["b"] }],
+  ],
+];
+
+testPort("accepts what Port accepts beyond its document", async (port) => {
+  await port.must("GET /blueprints");
+  for (const [note, ...requests] of LENIENT) {
+    for (const [request, expected, body] of requests) {
+      const start = port.log.length;
+      const [status] = await port.send(request, body);
+      assertEquals([request, status], [request, expected]);
+      const [method, path] = request.split(" ");
+      const [first, second = ""] = port.log.slice(start);
+      assertEquals(first, `${method} /v1${path}: ${note}`);
+      assertStringIncludes(second, ` ${status} `);
+    }
+  }
+  assertMatch(identifiers(await port.must(`GET ${SERVICES}`)), /^e_\S+$/);
 });

@@ -1,7 +1,8 @@
 import { assertEquals } from "jsr:@std/assert@1.0.19";
 import type { Body, Client, Refused } from "../support/local_port.ts";
-import { and, atTime, identifiers, is } from "../support/local_port.ts";
+import { and, identifiers, is, makeClock } from "../support/local_port.ts";
 import { testPort } from "../support/local_port.ts";
+import { contentOf } from "../support/port.ts";
 
 const HOSTS = "/blueprints/host/entities";
 const SEARCH_HOSTS = `POST ${HOSTS}/search`;
@@ -163,29 +164,102 @@ const PRESETS: Record<string, [from: number, to: number]> = {
   last12Months: [-365 * 24, 0],
 };
 
+const NOON = "2026-06-15T12:00:00.000Z";
+const presetClock = makeClock(NOON);
+
 testPort("search knows the presets of time", async (port) => {
-  const noon = Date.parse("2026-06-15T12:00:00Z");
   const hours = [...new Set(Object.values(PRESETS).flat())]
     .flatMap((hour) => [hour - 1, hour + 1]);
   for (const hour of hours) {
-    const startedAt = new Date(noon + hour * 3_600_000).toISOString();
+    const startedAt = new Date(Date.parse(NOON) + hour * 3_600_000)
+      .toISOString();
+    presetClock.set(startedAt);
     const properties = { startedAt };
     await port.put("ciJob", { identifier: String(hour), properties });
   }
+  presetClock.set(NOON);
   for (const [preset, [from, to]] of Object.entries(PRESETS)) {
     const isInside = (hour: number) => hour > from && hour < to;
     const inside = hours.filter(isInside);
     const outside = hours.filter((hour) => !isInside(hour));
     const cases = { between: inside, "=": inside, notBetween: outside };
     for (const [operator, expected] of Object.entries(cases)) {
-      const query = and(is("startedAt", { preset }, operator));
-      const search = "POST /blueprints/ciJob/entities/search";
-      const found = await atTime(noon, () => port.must(search, { query }));
-      const wanted = expected.map(String).sort().join(" ");
-      assertEquals(identifiers(found), wanted, `${operator} ${preset}`);
+      for (const property of ["startedAt", "$createdAt", "$updatedAt"]) {
+        const query = and(is(property, { preset }, operator));
+        const search = "POST /blueprints/ciJob/entities/search";
+        const found = await port.must(search, { query });
+        const wanted = expected.map(String).sort().join(" ");
+        assertEquals(identifiers(found), wanted, JSON.stringify(query));
+      }
     }
   }
-});
+}, presetClock.options);
+
+/** The days of January on which these are created. */
+const CREATED: Record<string, string> = { a: "01", b: "02", c: "03" };
+const jan = (day: string) => `2026-01-${day}T00:00:00.000Z`;
+const range = { from: jan("02"), to: jan("03") };
+
+/** When `a` is updated on January 4, what is found on January 10. */
+const TIMES: [property: string, ...Case[]][] = [
+  ["$createdAt", ["=", jan("02"), "b"], ["<", jan("02"), "a"]],
+  ["$createdAt", ["<=", jan("02"), "a b"], [">", jan("02"), "c"]],
+  // The same time in another zone.
+  ["$createdAt", [">=", "2026-01-02T02:00:00+02:00", "b c"]],
+  ["$createdAt", ["between", range, "b c"], ["notBetween", range, "a"]],
+  ["$updatedAt", ["<", jan("03"), "b"], [
+    ">=",
+    "2020-01-01T00:00:00Z",
+    "a b c",
+  ]],
+  ["$updatedAt", ["between", range, "b c"], ["notBetween", range, "a"]],
+  ["$updatedAt", ["between", { preset: "lastWeek" }, "a c"]],
+  ["$updatedAt", ["notBetween", { preset: "lastWeek" }, "b"]],
+  ["$updatedAt", ["notBetween", { preset: "lastMonth" }, ""]],
+  ["$updatedAt", ["isNotEmpty", undefined, "a b c"]],
+  ["$createdBy", ["=", "local-port", "a b c"], ["=", "me", ""]],
+  ["$updatedBy", ["beginsWith", "local", "a b c"]],
+];
+const clock = makeClock(jan("01"));
+
+testPort("search knows when entities were written", async (port) => {
+  for (const [identifier, day] of Object.entries(CREATED)) {
+    clock.set(jan(day));
+    await port.put("service", { identifier });
+  }
+  clock.set(jan("04"));
+  await port.put("service", { identifier: "a" });
+  clock.set(jan("10"));
+  for (const [property, ...cases] of TIMES) {
+    for (const [operator, value, services] of cases) {
+      const rule = is(property, value, operator);
+      const path = "POST /blueprints/service/entities/search";
+      const one = await port.must(path, { query: and(rule) });
+      assertEquals(identifiers(one), services, JSON.stringify(rule));
+      const all = await port.must(SEARCH_ALL, and(rule));
+      assertEquals(identifiers(all), services, JSON.stringify(rule));
+    }
+  }
+}, clock.options);
+
+const staleClock = makeClock(jan("01"));
+
+testPort("lets a client delete stale entities", async (port) => {
+  await port.put("service", { identifier: "fresh" }, { identifier: "stale" });
+  staleClock.set("2026-03-01T00:00:00Z");
+  const upsert = await port.run("upsert_entity", "-b service -i fresh");
+  assertEquals(upsert.code, 0, upsert.stderr);
+  const lastMonth = { preset: "lastMonth" };
+  const query = and(is("$updatedAt", lastMonth, "notBetween"));
+  const search = ["-b", "service", "--query", JSON.stringify(query)];
+  const { stdout: stdin } = await port
+    .run("search_entities", [...search, "--select", "identifier"]);
+  assertEquals(stdin, "stale\n");
+  const removal = await port.run("delete_entity", "-b service -i -", { stdin });
+  assertEquals(removal.code, 0, removal.stderr);
+  const left = await port.must("GET /blueprints/service/entities");
+  assertEquals(identifiers(left), "fresh");
+}, staleClock.options);
 
 testHosts("searches the whole catalogue", async (port) => {
   const query = and(is("$identifier", ["a", "z1"], "in"));
@@ -254,11 +328,17 @@ testHosts("search returns the parts that are asked for", async (port) => {
   ];
   for (const [parts, entity] of cases) {
     const found = await port.must(SEARCH_HOSTS, { query, ...parts });
-    assertEquals(found.entities, [entity]);
+    assertEquals((found.entities as Body[]).map(contentOf), [entity]);
   }
   const paths = "exclude=properties&exclude=title&exclude=relations.parent";
   const { entities } = await port.must(`${SEARCH_ALL}?${paths}`, query);
-  assertEquals(entities, [{ identifier: "b", relations }]);
+  assertEquals((entities as Body[]).map(contentOf), [
+    { identifier: "b", relations },
+  ]);
+  const include = ["$blueprint", "$updatedBy"];
+  const meta = await port.must(SEARCH_HOSTS, { query, include });
+  const updatedBy = "local-port";
+  assertEquals(meta.entities, [{ blueprint: "host", updatedBy }]);
 });
 
 const NO_OPERATOR = "\" must have required property 'operator'";
@@ -277,6 +357,11 @@ const WRONG_RULES: [message: string, rule: unknown][] = [
   [MORE, { ...is("name", "x"), more: 1 }],
   [MORE, is("name", "x", "isEmpty")],
   [MORE, is("expires", "x", "isExpired")],
+  [
+    '.property" must be equal to one of the allowed values $identifier, $title',
+    is("$udpatedAt", PAST, "<"),
+  ],
+  ['.property" must be equal to one of', is("$", "x")],
   ['.property" must be string', { property: 1, operator: "=", value: "x" }],
   ['.value" must be number', is("cores", "many", ">")],
   ['.value" must be number', is("cores", true, ">")],
@@ -317,6 +402,7 @@ const WRONG_SEARCHES: Refused[] = [
   ['"exclude.0" must be string', { exclude: [1] }],
   ['Property "properties.name" does not', { include: ["properties.name"] }],
   ['Property "identifier" does not exist in', { exclude: ["identifier"] }],
+  ['Property "$nobody" does not exist in', { include: ["$nobody"] }],
   ['"query.rules.0.value" must', { query: and(is("cores", [1], "in")) }],
 ];
 
@@ -328,6 +414,8 @@ testHosts("search refuses what breaks the schema", async (port) => {
   }
   await port.refuse(SEARCH_HOSTS, WRONG_SEARCHES);
   await port.refuse(SEARCH_ALL, [['"body" must be object']]);
+  const noPath = '"include" lists paths, such as "updatedAt", not "$updatedAt"';
+  await port.refuse(`${SEARCH_ALL}?include=$updatedAt`, [[noPath, and()]]);
 });
 
 testHosts("search does not know all rules of Port", async (port) => {
@@ -360,6 +448,8 @@ testHosts("finds an entity by a query", async (port) => {
   const none = 'No entity of the blueprint "host" matches the query';
   const nobody = { identifier: and(is("name", "nobody")) };
   await port.refuse(upsert, [[none, nobody, 404]]);
+  const unknown = { identifier: and(is("$nobody", "a")) };
+  await port.refuse(upsert, [['"identifier.rules.0.property" must', unknown]]);
   // Such queries know fewer operators than searches.
   for (const operator of ["!=", "beginsWith", "isEmpty"]) {
     const query = and(is("name", "web-1", operator));

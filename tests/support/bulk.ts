@@ -4,7 +4,7 @@
  * @module
  */
 import type { LocalPortOptions } from "../../scripts/local_port/server.ts";
-import { type TestPort, withPort } from "./port.ts";
+import { contentOf, type TestPort, withPort } from "./port.ts";
 import { withFolder } from "./run.ts";
 
 /** The script's file name without the ending. */
@@ -46,10 +46,12 @@ export async function withBoth(
   await withFolder((folder) => withPort(options, (port) => test(port, folder)));
 }
 
-/** All entities of a blueprint by identifier. */
+/** What clients wrote of all entities of a blueprint, by identifier. */
 export async function catalogue(port: TestPort, blueprint: string) {
   const answer = await port.call("GET", `/blueprints/${blueprint}/entities`);
   const { entities }: { entities: (Line & { identifier: string })[] } =
     await answer.json();
-  return new Map(entities.map((entity) => [entity.identifier, entity]));
+  return new Map(
+    entities.map((entity) => [entity.identifier, contentOf(entity) as Line]),
+  );
 }

@@ -51,11 +51,11 @@ export function testPort(
  * @param options How the local Port behaves.
  * @param test The test.
  */
-export async function withClient(
+export async function withClient<Outcome>(
   options: LocalPortOptions,
-  test: (client: Client) => Promise<void>,
-): Promise<void> {
-  await withPort(options, (port) => test(makeClient(port)));
+  test: (client: Client) => Promise<Outcome>,
+): Promise<Outcome> {
+  return await withPort(options, (port) => test(makeClient(port)));
 }
 
 const ERRORS: Record<number, string> = {
@@ -138,23 +138,26 @@ export function identifiers({ entities }: Body): string {
   return (entities as Body[]).map(({ identifier }) => identifier).join(" ");
 }
 
+/** A clock that stands still until a test sets it. */
+export interface TestClock {
+  /** Lets a local Port use it; its tokens stay valid. */
+  options: LocalPortOptions;
+  /** Sets the time, for example `2026-01-01T00:00:00.000Z`. */
+  set(time: string): void;
+}
+
 /**
- * Runs a step while the clock of this process, and so of the local Port, shows
- * another time.
+ * Makes a clock that stands still until a test sets it.
  *
- * @param now The time, in milliseconds since 1970.
- * @param step The step.
- * @returns The result of the step.
+ * @param time The time at first.
+ * @returns The clock.
  */
-export async function atTime<Result>(
-  now: number,
-  step: () => Promise<Result>,
-): Promise<Result> {
-  const { now: original } = Date;
-  Date.now = () => now;
-  try {
-    return await step();
-  } finally {
-    Date.now = original;
-  }
+export function makeClock(time: string): TestClock {
+  let now = Date.parse(time);
+  return {
+    options: { clock: () => now, tokenLifetime: 1e12 },
+    set(time) {
+      now = Date.parse(time);
+    },
+  };
 }

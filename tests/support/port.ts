@@ -39,7 +39,7 @@ export interface TestPort extends LocalPort {
   env: Record<string, string>;
   /** Sends a request directly, logged in. */
   call(method: string, path: string, body?: unknown): Promise<Response>;
-  /** Returns an entity of the catalogue, `undefined` if it does not exist. */
+  /** What clients wrote of an entity; `undefined` if it does not exist. */
   entity(blueprint: string, identifier: string): Promise<unknown>;
 }
 
@@ -103,7 +103,7 @@ function testPort(
     const path = `/blueprints/${blueprint}/entities/${
       encodeURIComponent(identifier)
     }`;
-    return (await (await call("GET", path)).json()).entity;
+    return contentOf((await (await call("GET", path)).json()).entity);
   };
   const env = { ...CREDENTIALS, API_URL: url };
   return {
@@ -117,6 +117,20 @@ function testPort(
       run(name, args, { ...options, env: { ...env, ...options?.env } }),
   };
 }
+
+/**
+ * Leaves out of an entity what Port adds to it.
+ *
+ * @param entity The entity; `undefined` if it does not exist.
+ * @returns The rest.
+ */
+export function contentOf(entity: unknown): unknown {
+  if (entity === undefined) return undefined;
+  const isContent = ([name]: [string, unknown]) => !ADDED.test(name);
+  return Object.fromEntries(Object.entries(Object(entity)).filter(isContent));
+}
+
+const ADDED = /^(?:blueprint|createdAt|createdBy|updatedAt|updatedBy)$/;
 
 /**
  * Creates entities directly, 20 per request.
