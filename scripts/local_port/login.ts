@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
+import { createHmac } from "node:crypto";
 import { HttpError } from "./http_error.ts";
 import type { Clock, Json } from "./model.ts";
 import { closed, makeCheck, TEXT } from "./schemas.ts";
@@ -32,6 +34,25 @@ const checkLogin = makeCheck<{ clientId: string; clientSecret: string }>(
   closed({ clientId: TEXT, clientSecret: TEXT }),
 );
 
+/** Signs the tokens; it exists only as long as the process. */
+const KEY = crypto.getRandomValues(new Uint8Array(32));
+
+/** Makes a JWT, as clients of Port may expect one; times are in milliseconds. */
+function makeToken(now: number, end: number): string {
+  const encode = (part: Json) =>
+    Buffer.from(JSON.stringify(part)).toString("base64url");
+  const header = encode({ alg: "HS256", typ: "JWT" });
+  const payload = encode({
+    iss: "local-port",
+    jti: crypto.randomUUID(),
+    iat: Math.floor(now / 1000),
+    exp: Math.floor(end / 1000),
+  });
+  const signed = `${header}.${payload}`;
+  const signature = createHmac("sha256", KEY).update(signed);
+  return `${signed}.${signature.digest("base64url")}`;
+}
+
 export type Login = ReturnType<typeof makeLogin>;
 
 export function makeLogin(clock: Clock, options: LoginOptions) {
@@ -49,7 +70,7 @@ export function makeLogin(clock: Clock, options: LoginOptions) {
         throw new HttpError(401, "Invalid client id or secret");
       }
       const now = clock();
-      const accessToken = crypto.randomUUID();
+      const accessToken = makeToken(now, now + tokenLifetime);
       tokens.set(accessToken, now + tokenLifetime);
       const expiresIn = Math.floor(tokenLifetime / 1000);
       return { accessToken, expiresIn, tokenType: "Bearer" };

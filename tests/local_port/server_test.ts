@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import {
   assertEquals,
   assertMatch,
@@ -18,9 +19,14 @@ const LOGIN = "POST /auth/access_token";
 const CLIENT = { clientId: CREDENTIALS.PORT_CLIENT_ID, clientSecret: SECRET };
 
 testPort("logs in with its credentials only", async (port) => {
-  const { accessToken: _, ...rest } = await port.must(LOGIN, CLIENT);
+  const { accessToken, ...rest } = await port.must(LOGIN, CLIENT);
   const expected = { ok: true, expiresIn: 10_800, tokenType: "Bearer" };
   assertEquals(rest, expected);
+  // A JWT that anybody can tell from one of Port.
+  assertMatch(String(accessToken), /^(?:[\w-]+\.){2}[\w-]+$/);
+  const [{ typ }, { iss, iat, exp }] = String(accessToken).split(".", 2)
+    .map((part) => JSON.parse(Buffer.from(part, "base64url").toString()));
+  assertEquals([typ, iss, exp - iat], ["JWT", "local-port", 10_800]);
   const { clientSecret: __, ...half } = CLIENT;
   await port.refuse(LOGIN, [
     ["Invalid client id", { ...CLIENT, clientSecret: "other" }, 401],
