@@ -44,9 +44,11 @@ export function makeCheck<Value>(schema: Json, name = "body"): Check<Value> {
     const [error] = isValid.errors ?? [];
     const field = error?.instancePath.slice(1).replaceAll("/", ".") || name;
     const { additionalProperty, allowedValues } = error?.params ?? {};
-    const extra = additionalProperty === undefined
-      ? allowedValues?.join(", ") ?? ""
-      : `"${additionalProperty}"`;
-    throw new HttpError(422, `"${field}" ${error?.message} ${extra}`.trim());
+    const detail = additionalProperty !== undefined
+      ? ` "${additionalProperty}"`
+      : allowedValues
+      ? `: ${allowedValues.join(", ")}`
+      : "";
+    throw new HttpError(422, `"${field}" ${error?.message}${detail}`);
   };
 }

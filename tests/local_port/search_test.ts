@@ -358,7 +358,7 @@ const WRONG_RULES: [message: string, rule: unknown][] = [
   [MORE, is("name", "x", "isEmpty")],
   [MORE, is("expires", "x", "isExpired")],
   [
-    '.property" must be equal to one of the allowed values $identifier, $title',
+    '.property" must be equal to one of the allowed values: $identifier, $title',
     is("$udpatedAt", PAST, "<"),
   ],
   ['.property" must be equal to one of', is("$", "x")],
