@@ -11,7 +11,6 @@ import {
   type OptionTable,
   parseCommandLine,
   type ScriptInfo,
-  toFlag,
 } from "./options.ts";
 import { type Attempt, Port, PortError, type PortErrorKind } from "./port.ts";
 import {
@@ -144,10 +143,6 @@ export async function execute<Table extends OptionTable>(
       return 0;
     }
     softFail = common.softFail;
-    const gate = GATES.find((name) => [values[name]].flat().some(Boolean));
-    if (softFail && gate) {
-      throw new UsageError(`--soft-fail would open the gate --${toFlag(gate)}`);
-    }
     const { defaults, advice } = script;
     const settings = await readSettings(common, io.variable, defaults, warn);
     if (!values.dryRun) requireCredentials(settings);
@@ -184,9 +179,6 @@ export async function execute<Table extends OptionTable>(
 
 /** The exit codes that `--soft-fail` turns into a warning. */
 const SOFT_EXIT_CODES = [3, 4, 5, 6, 8];
-
-/** The options that make a script a gate, which `--soft-fail` would open. */
-const GATES = ["expect", "expectAny", "wait", "check"];
 
 /** Exit code and advice by the kind of error. */
 const KINDS: Readonly<Record<PortErrorKind, [number, string]>> = {

@@ -70,6 +70,9 @@ export const COMMON_OPTIONS = {
   help: { short: "h", help: "Show this text" },
 } as const satisfies OptionTable;
 
+/** The flags that make a script a gate. */
+const GATES = ["expect", "expect-any", "wait", "check"];
+
 /**
  * Returns the flag of an option.
  *
@@ -118,6 +121,10 @@ export async function parseCommandLine(
   }
   if (operand && !operand.isOptional && operands.length === 0) {
     throw new UsageError(`Missing ${operand.value}`);
+  }
+  const gate = GATES.find((flag) => valuesOf(flag).length > 0);
+  if (gate && valuesOf("soft-fail").length > 0) {
+    throw new UsageError(`--soft-fail would open the gate --${gate}`);
   }
   const values = flags.map((it) => [it.name, read(it, valuesOf(it.flag))]);
   return { values: Object.fromEntries(values), operands };
