@@ -157,3 +157,14 @@ Deno.test("the job and README give the permissions of the script's first line", 
     assert(text.includes(permissions.at(-1) ?? ""));
   }
 });
+
+Deno.test("README says what changed with the major version of deno.json", async () => {
+  const { version } = JSON.parse(await read("deno.json").then(dropComments));
+  const [major, minor] = version.split(".");
+  assert(README.includes(`## Upgrading to ${major}.${minor}\n`));
+  assert(README.includes(`Version ${version} `));
+});
+
+function dropComments(text: string): string {
+  return text.replace(/^\s*\/\/.*$/gm, "");
+}
