@@ -90,8 +90,10 @@ export async function unknownName(
   const lastOf = (path: string) => path.slice(path.indexOf(".") + 1);
   const last = lastOf(key);
   const same = [...types.keys()].find((path) => lastOf(path) === last);
+  const paths = [...types.keys()];
+  const isShort = last === key;
   const hint = same === undefined
-    ? suggest(last, [...types.keys()].map(lastOf))
+    ? suggest(key, isShort ? paths.map(lastOf) : paths)
     : `, did you mean ${same}?`;
   return new UsageError(`Cannot use ${source}: ${owner} has no ${key}${hint}`);
 }

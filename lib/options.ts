@@ -63,7 +63,7 @@ export const COMMON_OPTIONS = {
   retries: { value: "N", help: "Further attempts (default 4; bulk 10)" },
   softFail: {
     group: "Output",
-    help: "Exit codes 3 to 6 and 8 become a warning and exit code 0",
+    help: "Exit codes 3 to 6 and 8 become a warning and 0; not for gates",
   },
   quiet: { short: "q", help: "Write only warnings and errors" },
   verbose: { short: "v", help: "Log each request to standard error" },
@@ -71,7 +71,7 @@ export const COMMON_OPTIONS = {
 } as const satisfies OptionTable;
 
 /** The flags that make a script a gate. */
-const GATES = ["expect", "expect-any", "wait", "check"];
+const GATES = ["expect", "expect-any", "wait", "check", "allow-missing"];
 
 /**
  * Returns the flag of an option.

@@ -148,10 +148,11 @@ function jsonType(value: Json): string {
   return Array.isArray(value) ? "array" : typeof value;
 }
 
-function isTime(value: Json): value is string {
-  return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.test(
-    String(value),
-  ) && !Number.isNaN(Date.parse(String(value)));
+function isTime(value: Json): boolean {
+  return typeof value === "string" &&
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.test(
+      value,
+    ) && !Number.isNaN(Date.parse(value));
 }
 
 function isJson(text: string): boolean {
@@ -167,10 +168,8 @@ function isJson(text: string): boolean {
  * Returns the type of a value in an entity.
  *
  * @param value The value; not `null`.
- * @param rule The rule that it is compared with.
- * @returns Its type. Text that reads as a time is one, if the rule names one.
+ * @returns Its type; text that reads as a time is one.
  */
-export function typeOfValue(value: Json, rule: Rule): Type {
-  const areTimes = isTime(value) && isTime(readAs(rule, "date-time"));
-  return areTimes ? "date-time" : jsonType(value) as Type;
+export function typeOfValue(value: Json): Type {
+  return isTime(value) ? "date-time" : jsonType(value) as Type;
 }

@@ -97,7 +97,8 @@ async function readIdentifiers(
         "--identifier - alone",
     );
   }
-  const most = parseCount(max ?? (isPiped ? "100" : "999999999"), "--max", 1);
+  const usual = isPiped ? 100 : Infinity;
+  const most = max === undefined ? usual : parseCount(max, "--max", 1);
   const text = isPiped ? await readInput("-") : given.join("\n");
   const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
   const identifiers = [...new Set(lines)];

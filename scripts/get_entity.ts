@@ -244,6 +244,7 @@ export class Gate {
     const isGate = this.rules.length > 0 || wait !== undefined || allowMissing;
     if (!isGate || !isNotFound(error)) throw error;
     await this.#readTypes();
+    // Only checks the names and the types of the values.
     await this.#explainAll({});
     if (allowMissing) return;
     const hint = wait === undefined
@@ -272,9 +273,7 @@ export class Gate {
     const { path, names, operator, text } = rule;
     const actual = valueAt(entity, names) as Json | undefined;
     const found = actual ?? null;
-    const type = found === null
-      ? await this.#typeOf(rule)
-      : typeOfValue(found, rule);
+    const type = found === null ? await this.#typeOf(rule) : typeOfValue(found);
     // Without a type and a value to take it from, only "not set" can be equal.
     const value = found === null && type === undefined
       ? rule.json

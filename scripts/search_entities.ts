@@ -77,7 +77,7 @@ export const script = defineScript({
       `{"property": "$blueprint", "operator": "=", "value": "service"}, ` +
       `{"property": "$blueprint", "operator": "=", "value": "image"}]}'`,
   },
-  async run({ options, port, print }) {
+  async run({ options, port, print, warn }) {
     const { select, output = "ndjson" } = options;
     if (output !== "ndjson" && output !== "json") {
       throw new UsageError(
@@ -92,14 +92,17 @@ export const script = defineScript({
     const search = { ...options, query, limit: Math.min(limit, PAGE) };
     const all: unknown[] = [];
     let found = 0;
+    let hasValue = options.count;
     for await (const entity of searchEntities(port, search)) {
       found++;
       const value = options.count ? undefined : valueAt(entity, path);
+      hasValue ||= value !== undefined;
       if (output === "json") all.push(...value === undefined ? [] : [value]);
       else if (typeof value === "string") print(value);
       else if (value !== undefined) print(JSON.stringify(value));
       if (found === limit) break;
     }
+    if (found > 0 && !hasValue) warn(`None of them has "${select}" (--select)`);
     if (options.count) print(found);
     else if (output === "json") print(all);
     if (options.expectAny && found === 0) {

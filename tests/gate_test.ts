@@ -21,7 +21,7 @@ import {
   type WrongCall,
 } from "./support/port.ts";
 import { createRelease } from "./support/release.ts";
-import { FOLDER, permissionsOf, run } from "./support/run.ts";
+import { run, start } from "./support/run.ts";
 
 const CHECKOUT = "-b service -i checkout";
 
@@ -76,7 +76,7 @@ Deno.test("get_entity --wait ends at once with exit code 7 if a name is mistyped
   const typo = "--wait 30m --expect properties.lockedInProd";
   const reason =
     `blueprint "service" has no properties.lockedInProd, did you ` +
-    "mean locked_in_prod?";
+    "mean properties.locked_in_prod?";
   await withPort({}, async (port) => {
     await put(port, "service", ["checkout"]);
     await assertFailures(port, "get_entity", [
@@ -181,18 +181,12 @@ Deno.test("get_entity --wait goes on once the expectation is met", async () => {
 
 Deno.test("get_entity --wait ends at once with exit code 130 on Ctrl-C", async () => {
   await withPort({}, async (port) => {
-    const permissions = await permissionsOf("get_entity", port.url);
-    const args = [...CHECKOUT.split(" "), "--wait=10m"];
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", ...permissions, "get_entity.ts", ...args],
-      cwd: FOLDER,
+    const child = await start("get_entity", `${CHECKOUT} --wait=10m`, {
       env: port.env,
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
+    });
     await port.logged(" 404 ");
     child.kill("SIGINT");
-    assertEquals((await child.status).code, 130);
+    assertEquals((await child.output()).code, 130);
   });
 });
 
@@ -419,6 +413,7 @@ Deno.test("Gate takes the type of what is not set from the blueprint, read once"
 Deno.test("Gate stays shut if an expectation cannot be met", async () => {
   const has = (name: string) => `blueprint "release" has no ${name}`;
   const bool = "must be compared with true or false";
+  const date = "must be compared with a date such as";
   const cases: [rule: string, message: string, entity?: JsonObject][] = [
     ["properties.locked!=True", bool],
     ["properties.locked!=yes", bool],
@@ -428,9 +423,12 @@ Deno.test("Gate stays shut if an expectation cannot be met", async () => {
     ["properties.replicas!=x", "must be compared with a number"],
     ["properties.version!:=1.10", "must be compared with text"],
     ["relations.owners!=core", "must be compared with a JSON array"],
+    ["updatedAt!=2025-1-31", date, { updatedAt: "2025-01-31T00:00:00Z" }],
+    ["updatedAt!=true", date, { updatedAt: "2025-01-31T00:00:00Z" }],
+    ["updatedAt>2025-01-31T00", date, { updatedAt: "2025-01-31T00:00:00Z" }],
     [
       "properties.lokced!=true",
-      `${has("properties.lokced")}, did you mean locked?`,
+      `${has("properties.lokced")}, did you mean properties.locked?`,
     ],
     ["version!=1", `${has("version")}, did you mean properties.version?`],
     [

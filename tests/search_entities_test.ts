@@ -175,7 +175,7 @@ Deno.test("search_entities --where rejects what the blueprint does not have, bef
     ["verion!=1", `${has("verion")}, did you mean version?`],
     [
       "properties.verion!=1",
-      `${has("properties.verion")}, did you mean version?`,
+      `${has("properties.verion")}, did you mean properties.version?`,
     ],
     ["properties.image!=x", "did you mean relations.image?"],
     ["$version!=1", "Port's search has no $version"],
@@ -309,7 +309,6 @@ Deno.test("search_entities --select prints a value of each entity that has it", 
     ["properties.tags", ['["go","api"]']],
     ['properties["tags"][1]', ["api"]],
     ["relations", ['{"image":"cart-1"}', "{}", "{}"]],
-    ["properties.build", []],
     ["properties.version --output json", ["[", '  "1.4.2",', '  "2"', "]"]],
   ]);
 });
@@ -455,4 +454,18 @@ Deno.test("search_entities rejects wrong arguments with exit code 2, before any 
     ["-b x --select a..b", 'Cannot read the path "a..b"'],
     ["-b x --output yaml", 'Cannot use --output "yaml"'],
   ]);
+});
+
+Deno.test("search_entities warns if no entity has the path of --select", async () => {
+  await withPort({}, async (port) => {
+    await put(port, "service", ["a", "b"]);
+    const call = (flags: string) =>
+      port.run("search_entities", `-b service ${flags}`);
+    const { code, stdout, stderr } = await call("--select identifer");
+    const line = 'warning: None of them has "identifer" (--select)\n';
+    assertEquals([code, stdout, stderr], [0, "", line]);
+    for (const flags of ["--select identifier", "--count", "-w identifier=x"]) {
+      assertEquals((await call(flags)).stderr, "");
+    }
+  });
 });
