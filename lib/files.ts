@@ -29,14 +29,14 @@ export function openInput(path: string): ReadableStream<Uint8Array> {
  * Explains an error of the file system.
  *
  * @param verb What failed, for example `read`.
- * @param path The file.
+ * @param path The file, or `-`.
  * @param error The error.
  * @returns The error to throw. `cli.ts` explains a missing permission.
  */
 export function fileError(verb: string, path: string, error: unknown): unknown {
   if (error instanceof Deno.errors.NotCapable) return error;
   const [reason] = String(Object(error).message).split(" (os error", 1);
-  return new UsageError(`Cannot ${verb} "${path}": ${reason}`);
+  return new UsageError(`Cannot ${verb} ${nameOf(path)}: ${reason}`);
 }
 
 /**

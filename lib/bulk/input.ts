@@ -55,7 +55,7 @@ export async function openInputs(
       inputs.push(Object.assign(input, { pieces }));
     } catch (error) {
       if (error instanceof ScriptError) throw error;
-      throw fileError("read", input.name, error);
+      throw fileError("read", path, error);
     }
   }
   return inputs;
