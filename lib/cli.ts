@@ -207,7 +207,9 @@ function explain(error: unknown, advice: Advice = {}): ScriptError {
   }
   if (error instanceof ScriptError) return error;
   if (/\(os error \d+\)$/.test(text)) {
-    return new ScriptError(1, `Cannot use standard input or output: ${text}`);
+    const isInput = error instanceof Deno.errors.IsADirectory;
+    const what = isInput ? "read standard input" : "write standard output";
+    return new ScriptError(1, `Cannot ${what}: ${text}`);
   }
   return error instanceof Deno.errors.NotCapable
     ? new ScriptError(2, `Permission denied: ${text} (after "deno run")`)

@@ -41,8 +41,8 @@ export function prepareSetEnv(
   append(bashEnv, "");
   return (entity, fallback) => {
     const lines = variables.map(([name, path]) => {
-      const found = valueAt(entity, path);
-      const value = found === undefined ? fallback : found;
+      // Not for null, which is a value.
+      const [value = fallback] = [valueAt(entity, path)];
       if (value === undefined) throw missingPath(entity, path);
       return exportLine(name, value);
     });

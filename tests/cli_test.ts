@@ -199,9 +199,14 @@ const FAILURES: [error: unknown, code: number, line: string][] = [
   [new RangeError("Odd"), 1, "Unexpected error, please report it: Odd"],
   ["text", 1, "Unexpected error, please report it: text"],
   [
+    new Deno.errors.IsADirectory("Is a directory (os error 21)"),
+    1,
+    "Cannot read standard input: Is a directory (os error 21)",
+  ],
+  [
     new Error("No space left on device (os error 28)"),
     1,
-    "Cannot use standard input or output: No space left on device (os error 28)",
+    "Cannot write standard output: No space left on device (os error 28)",
   ],
 ];
 
@@ -360,7 +365,7 @@ Deno.test("runScript() ends with one line and exit code 1 if it cannot write", {
   ignore,
 }, async () => {
   const { code, stderr } = await printThrough("> /dev/full");
-  const line = "error: Cannot use standard input or output: No space left on ";
+  const line = "error: Cannot write standard output: No space left on ";
   assertEquals([code, stderr], [1, `${line}device (os error 28)\n`]);
 });
 
