@@ -12,7 +12,7 @@ import {
   openInputs,
   shareRead,
 } from "../lib/bulk/input.ts";
-import { readItems } from "../lib/bulk/items.ts";
+import { keepRest, readItems } from "../lib/bulk/items.ts";
 import { openJunit } from "../lib/bulk/junit.ts";
 import { MissingRelations } from "../lib/bulk/missing.ts";
 import { Pacer } from "../lib/bulk/pace.ts";
@@ -91,29 +91,34 @@ export const script = defineScript({
     const { options, operands, settings, log, explain } = context;
     const { concurrency, maxErrors } = readLimits(options);
     const { blueprint, shard } = options;
-    const isMine = readShard(shard);
+    const isMine = shard === undefined ? undefined : readShard(shard);
     const signal = catchSignals();
-    const inputs = await openInputs(operands, signal);
+    const inputs = await openInputs(operands, after(GRACE.reading, signal));
     const missing = new MissingRelations();
     const { failedFile, sinks } = openSinks(context, inputs);
     const report = new Report(sinks);
     const pacer = new Pacer();
+    const stop = new AbortController();
+    const reading = { report, isMine, blueprint, stop: stop.signal };
+    const stopAtMaxErrors = () => {
+      if (report.all.failed < maxErrors) return;
+      stop.abort(`not sent, since --max-errors ${maxErrors} is reached`);
+    };
+    sinks.push({ fail: stopAtMaxErrors, close() {} });
     const timer = setInterval(
       () => log(report.progress(shareRead(inputs), pacer.wait)),
       PROGRESS_PERIOD,
     );
     signal.addEventListener("abort", () => {
-      log("Interrupted: finishing the requests under way, at most 10 s");
+      log("Interrupted: this ends within 10 s");
+      stop.abort("not sent, as the run was interrupted");
     });
     try {
-      await bulkUpsert(readItems(inputs, { report, isMine, blueprint }), {
-        ...{ concurrency, pacer, signal, explain, retries: settings.retries },
+      await bulkUpsert(readItems(inputs, reading), {
+        ...{ concurrency, pacer, stop, explain, retries: settings.retries },
+        graceOver: after(GRACE.requests, signal),
         send: makeSend(context, pacer),
         validateOnly: options.validateOnly,
-        whyStop: () =>
-          report.all.failed >= maxErrors
-            ? `not sent, after ${maxErrors} failures`
-            : undefined,
         onDone: (item, created) => report.done(item, created),
         onFailed: (item, reason) => {
           const isSummedUp = missing.take(item, reason);
@@ -121,6 +126,7 @@ export const script = defineScript({
         },
       });
     } finally {
+      await keepRest(inputs, reading);
       clearInterval(timer);
       report.close(inputs.every(({ isRead }) => isRead));
       printResult(context, report, missing, failedFile);
@@ -131,6 +137,17 @@ export const script = defineScript({
 
 /** How often progress is logged, in milliseconds. */
 const PROGRESS_PERIOD = 10_000;
+
+/** How long the run may go on after a signal, in milliseconds. */
+const GRACE = { requests: 5_000, reading: 10_000 };
+
+/** Returns a signal that follows another one after a time in milliseconds. */
+function after(ms: number, signal: AbortSignal): AbortSignal {
+  const late = new AbortController();
+  const abort = () => late.abort(new Error("the run was interrupted"));
+  signal.addEventListener("abort", () => setTimeout(abort, ms));
+  return late.signal;
+}
 
 type ScriptContext = Context<typeof script.options>;
 
@@ -156,8 +173,10 @@ function makeSend({ options, port }: ScriptContext, pacer: Pacer) {
     signal: AbortSignal,
   ): Promise<BulkAnswer> => {
     const path = apiPath("blueprints", blueprint, "entities", "bulk");
+    const { length } = entities;
+    const count = length === 1 ? "1 entity" : `${length} entities`;
     const answer = await port.request("POST", path + upsertQuery(options), {
-      action: `upsert ${entities.length} entities in blueprint "${blueprint}"`,
+      action: `upsert ${count} in blueprint "${blueprint}"`,
       body: { entities },
       idempotent: options.validateOnly ||
         entities.every(({ identifier }) => typeof identifier === "string"),
@@ -189,7 +208,8 @@ function openSinks({ options, warn }: ScriptContext, inputs: Input[]) {
   const failedFile = openFailedFile(options, inputs, warn);
   const fail = (failure: Failure) => {
     const isKept = failedFile && failure.blueprint !== undefined;
-    if (!isKept && !failure.isSummedUp) warn(lineOf(failure));
+    const isShown = !failure.isSummedUp && !failure.isRest;
+    if (!isKept && isShown) warn(lineOf(failure));
   };
   const sinks: Sink[] = [{ fail, close() {} }];
   if (failedFile) sinks.push(failedFile);

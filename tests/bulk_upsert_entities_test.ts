@@ -192,6 +192,25 @@ Deno.test("bulk_upsert_entities --max-errors stops early, and keeps the rest", a
   });
 });
 
+Deno.test("bulk_upsert_entities explains the rest once, and keeps its bytes in their order", async () => {
+  await withBoth({}, async (port, folder) => {
+    const input = ["nothing", ...Array(30_000).fill('{"identifier": "a" }')];
+    const file = `${folder}/failed.ndjson`;
+    for (const text of [input.join("\n"), `[${input.join(",")}]`]) {
+      const flags = `--max-errors=1 --failed-file=${file}`;
+      const { code, stdout, stderr } = await bulk(port, text, flags);
+      assertEquals([code, JSON.parse(stdout).failed], [8, input.length]);
+      assertMatch(
+        stderr,
+        /since --max-errors 1 is reached; the same holds for all that/,
+      );
+      assertEquals(await Deno.readTextFile(file), input.join("\n") + "\n");
+      const reasons = await Deno.readTextFile(`${file}.errors`);
+      assertEquals(reasons.split("\n").length, 3);
+    }
+  });
+});
+
 Deno.test("bulk_upsert_entities --shard takes each entity in one part", async () => {
   await withPort({}, async (port) => {
     const count = async (flags: string, env = {}) => {
@@ -299,8 +318,30 @@ Deno.test("bulk_upsert_entities is interrupted while it waits for the rate limit
 Deno.test("bulk_upsert_entities ends though its input neither goes on nor ends", async () => {
   await withPort({}, async (port) => {
     const input = ndjson(services(20));
-    const { code, created } = await interrupt(port, "", ["SIGTERM"], input);
-    assertEquals([code, created], [143, 20]);
+    const end = await interrupt(port, "", ["SIGTERM"], input);
+    assertEquals([end.code, end.created], [143, 20]);
+    assertMatch(
+      end.stderr,
+      /^warning: standard input: .* run this input again$/m,
+    );
+  });
+});
+
+Deno.test("bulk_upsert_entities ends though its input goes on for ever", async () => {
+  await withPort({}, async (port) => {
+    const child = await start(BULK, "", { env: port.env, stdin: "" });
+    const { result } = readOutput(child);
+    const input = ReadableStream.from((function* () {
+      for (;;) yield new TextEncoder().encode(ndjson(services(100)));
+    })());
+    // It ends before its input.
+    const writing = input.pipeTo(child.stdin).catch(() => {});
+    await port.logged("/entities/bulk");
+    child.kill("SIGTERM");
+    const { code, stderr } = await result;
+    await writing;
+    assertEquals(code, 143);
+    assertMatch(stderr, /^warning: standard input: .* run this input again$/m);
   });
 });
 

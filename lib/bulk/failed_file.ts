@@ -82,12 +82,15 @@ export class FailedFile implements Sink {
       this.#waiting.push(failure);
       return;
     }
-    const line = lineOf(failure);
-    if (this.#reasons.write(`${line}\n`)) this.#hasReasons = true;
-    else this.#warn(line);
+    if (!failure.isRest) this.#explain(lineOf(failure));
     if (failure.input || this.#isOpen) this.#endInput(failure);
     this.#isOpen = false;
     for (const other of this.#waiting.splice(0)) this.fail(other);
+  }
+
+  #explain(line: string): void {
+    if (this.#reasons.write(`${line}\n`)) this.#hasReasons = true;
+    else this.#warn(line);
   }
 
   #endInput({ place, input = new Uint8Array() }: Failure): void {

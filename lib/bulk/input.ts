@@ -7,17 +7,14 @@ import { ScriptError } from "../errors.ts";
 import { fileError, nameOf, openInput } from "../files.ts";
 import { openPieces, type Piece } from "./pieces.ts";
 
-/** How long input may pause after a signal, in milliseconds. */
-const LONGEST_PAUSE = 1_000;
-
 /** An input. */
 export interface Input {
   /** Its name in reports. */
   name: string;
   /** The file; `undefined` for a pipe. */
   file: Deno.FileInfo | undefined;
-  /** Its values. */
-  pieces: AsyncIterable<Piece>;
+  /** Reads its next value; `undefined` at the end. */
+  next: () => Promise<Piece | undefined>;
   /** How much of it was read, in bytes. */
   bytesRead: number;
   /** Whether it was read to its end. */
@@ -28,7 +25,7 @@ export interface Input {
  * Opens all inputs, before anything is sent or written.
  *
  * @param paths Their paths; none for standard input.
- * @param signal Ends the ones that pause.
+ * @param signal Ends reading with an error, its reason.
  * @returns The inputs.
  * @throws {UsageError} If one cannot be read, or is in another format.
  */
@@ -43,16 +40,27 @@ export async function openInputs(
     const name = path === "-" ? nameOf(path) : path;
     const input = { name, file, bytesRead: 0, isRead: false };
     // This locks standard input, so that it is not opened twice.
-    const chunks = endAtPause(stream, file ? undefined : signal, (bytes) => {
-      input.bytesRead += bytes;
-    });
+    const chunks = stream.pipeThrough(
+      new TransformStream<Uint8Array, Uint8Array>({
+        transform(chunk, controller) {
+          input.bytesRead += chunk.length;
+          controller.enqueue(chunk);
+        },
+      }),
+      { signal },
+    );
     return { path, input, chunks };
   });
   const inputs: Input[] = [];
   for (const { path, input, chunks } of opened) {
     try {
       const pieces = await openPieces(chunks, nameOf(path));
-      inputs.push(Object.assign(input, { pieces }));
+      const next = async () => {
+        const { value, done = false } = await pieces.next();
+        input.isRead = done;
+        return value;
+      };
+      inputs.push(Object.assign(input, { next }));
     } catch (error) {
       if (error instanceof ScriptError) throw error;
       throw fileError("read", path, error);
@@ -90,30 +98,4 @@ export function isInput(path: string, inputs: Input[]): boolean {
     if (error instanceof Deno.errors.NotFound) return false;
     throw fileError("write", path, error);
   }
-}
-
-/**
- * Forwards a stream, and calls `onRead` with the size of each chunk. After a
- * signal it ends at the first pause, since the program that writes to it may
- * have ended without closing it.
- */
-function endAtPause(
-  stream: ReadableStream<Uint8Array>,
-  signal: AbortSignal | undefined,
-  onRead: (bytes: number) => void,
-): ReadableStream<Uint8Array> {
-  const reader = stream.getReader();
-  return new ReadableStream({
-    async pull(controller) {
-      const pause = Promise.withResolvers<void>();
-      const wait = () => setTimeout(pause.resolve, LONGEST_PAUSE);
-      if (signal?.aborted) wait();
-      else signal?.addEventListener("abort", wait);
-      const next = await Promise.race([reader.read(), pause.promise]);
-      signal?.removeEventListener("abort", wait);
-      if (!next?.value) return controller.close();
-      onRead(next.value.length);
-      controller.enqueue(next.value);
-    },
-  }, { highWaterMark: 0 });
 }

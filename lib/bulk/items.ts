@@ -15,14 +15,16 @@ import type { Failure, Report } from "./report.ts";
 export interface ReadOptions {
   /** Counts what is read, and what fails since it is no entity. */
   report: Report;
-  /** Whether a key belongs to this part of the input. */
-  isMine: (key: string) => boolean;
+  /** Whether a key belongs to this part of the input. @default all do */
+  isMine: ((key: string) => boolean) | undefined;
   /** The blueprint of entities that do not name one. */
   blueprint: string | undefined;
+  /** Once it is aborted, what follows is only kept; its reason says why. */
+  stop: AbortSignal;
 }
 
 /**
- * Reads the entities. What is no entity fails at once.
+ * Reads the entities, until the run stops. What is no entity fails at once.
  *
  * @param inputs The inputs.
  * @param options Which entities to read.
@@ -32,40 +34,73 @@ export async function* readItems(
   inputs: Input[],
   options: ReadOptions,
 ): AsyncGenerator<BulkItem> {
-  const { report } = options;
+  const { report, isMine, stop } = options;
   for (const input of inputs) {
-    try {
-      yield* readInput(input, options);
-      input.isRead = true;
-    } catch (error) {
-      // The entities before the error are still sent.
-      const { name } = input;
-      const reason = `Cannot read further: ${String(error)}`;
+    for await (const piece of readPieces(input, options, stop)) {
+      const item = await readItem(piece, input.name, options.blueprint);
+      if (isMine?.(keyOf(item, piece)) === false) continue;
       report.read();
-      report.fail({ place: name, name, reason });
+      if ("entity" in item) yield item;
+      else report.fail(item);
     }
   }
 }
 
-async function* readInput(
-  { name, pieces }: Input,
-  { report, isMine, blueprint }: ReadOptions,
-): AsyncGenerator<BulkItem> {
-  let isLargeMine = false;
-  for await (const piece of pieces) {
-    const { bytes, offset, hasMore } = piece;
-    if (hasMore || offset + bytes.length > MAX_BODY) {
-      // All parts belong together.
-      if (offset === 0) isLargeMine = isMine(toText(bytes));
-      if (isLargeMine) keepPart(piece, name, report);
-      continue;
+/**
+ * Keeps what was not read before the run stopped.
+ *
+ * @param inputs The inputs.
+ * @param options Those of `readItems()`.
+ */
+export async function keepRest(
+  inputs: Input[],
+  options: ReadOptions,
+): Promise<void> {
+  const { report, isMine, blueprint, stop } = options;
+  const reason = `${stop.reason}; the same holds for all that follows`;
+  for (const input of inputs) {
+    let isRest = false;
+    for await (const piece of readPieces(input, options)) {
+      // Only a part of the input needs to know what it is: that takes time.
+      const isOther = isMine && !isMine(
+        keyOf(await readItem(piece, input.name, blueprint), piece),
+      );
+      if (isOther) continue;
+      const place = placeOf(piece, input.name);
+      report.read();
+      const bytes = piece.bytes.length > 0 ? { input: piece.bytes } : {};
+      report.fail({ place, name: place, ...bytes, reason, isRest });
+      isRest = true;
     }
-    const item = await readItem(piece, name, blueprint);
-    const isItem = "entity" in item;
-    if (!isMine(isItem ? shardKey(item) : toText(bytes))) continue;
+  }
+}
+
+/** Reads the values that are small enough to send; keeps the others. */
+async function* readPieces(
+  input: Input,
+  { report, isMine = () => true }: ReadOptions,
+  stop?: AbortSignal,
+): AsyncGenerator<Piece> {
+  const { name } = input;
+  let isLargeMine = false;
+  try {
+    for (let isInside = false; isInside || !stop?.aborted;) {
+      const piece = await input.next();
+      if (piece === undefined) return;
+      const { bytes, offset, hasMore } = piece;
+      isInside = hasMore;
+      if (hasMore || offset + bytes.length > MAX_BODY) {
+        // All parts belong together.
+        if (offset === 0) isLargeMine = isMine(toText(bytes));
+        if (isLargeMine) keepPart(piece, name, report);
+      } else yield piece;
+    }
+  } catch (error) {
+    // The entities before the error are still sent.
+    const why = error instanceof Error ? error.message : error;
+    const reason = `Cannot read further: ${why}; run this input again`;
     report.read();
-    if (isItem) yield item;
-    else report.fail(item);
+    report.fail({ place: name, name, reason });
   }
 }
 
@@ -116,7 +151,10 @@ function toText(bytes: Uint8Array): string {
   return LATIN_1.decode(bytes);
 }
 
-function shardKey({ blueprint, entity }: BulkItem): string {
+/** Returns what decides which part of the input a value belongs to. */
+function keyOf(item: BulkItem | Failure, { bytes }: Piece): string {
+  if (!("entity" in item)) return toText(bytes);
+  const { blueprint, entity } = item;
   return JSON.stringify([blueprint, entity.identifier ?? entity]);
 }
 

@@ -27,7 +27,8 @@ export function openJunit(path: string, warn: (line: string) => void): Sink {
     `  <testcase classname="${xml(classname)}" name="${xml(name)}" ` +
     `file="${xml(source)}" time="0"`;
   return {
-    fail({ place, blueprint = "(not an entity)", name, reason }) {
+    fail({ place, blueprint = "(not an entity)", name, reason, isRest }) {
+      if (isRest) return;
       const source = place.replace(/(?::\d+){1,2}$/, "");
       const message = xml(`${place}: ${toLine(reason)}`);
       file.write(

@@ -229,10 +229,11 @@ async function* splitArray(
         if (!isUnderWay) collector.begin(scanner.line, scanner.column);
         // Between two commas there is an element, though an empty one.
         if (isUnderWay || byte === COMMA) {
-          yield endElement(
-            collector,
-            chunk.subarray(isUnderWay ? from : at, at),
-          );
+          const bytes = chunk.subarray(isUnderWay ? from : at, at);
+          const problem = isUnderWay
+            ? undefined
+            : "nothing is before the comma";
+          yield endElement(collector, bytes, problem);
         }
         isUnderWay = false;
       }

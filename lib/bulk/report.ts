@@ -20,6 +20,8 @@ export interface Failure {
   reason: string;
   /** Whether a line at the end stands for this and others like it. */
   isSummedUp?: boolean;
+  /** Whether the line of an earlier failure stands for this one too. */
+  isRest?: boolean;
 }
 
 /** Results for the entities of a blueprint. */
@@ -53,7 +55,7 @@ export function lineOf({ place, blueprint, name, reason }: Failure): string {
   return `${place}: ${who}${toLine(reason)}`;
 }
 
-/** The name in the counts for input that is not an entity. */
+/** The name in the counts for input that is not an entity, or was not parsed. */
 const NO_BLUEPRINT = "(not an entity)";
 
 /** Counts the entities, and passes the failures on. */

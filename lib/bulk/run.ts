@@ -38,16 +38,10 @@ export interface BulkOptions {
   validateOnly: boolean;
   /** Delays requests. */
   pacer: Pacer;
-  /** Returns a reason to stop, if there is one; called before each request. */
-  whyStop?: () => string | undefined;
-  /** Once it is aborted, nothing more is sent. */
-  signal: AbortSignal;
-  /**
-   * How long requests in progress may take after that, in milliseconds.
-   *
-   * @default {10000}
-   */
-  grace?: number;
+  /** Once it is aborted, nothing more is sent; its reason says why. */
+  stop: AbortController;
+  /** Cancels the requests under way. */
+  graceOver: AbortSignal;
   /** Called with each entity that was saved. */
   onDone: (item: BulkItem, created: boolean) => void;
   /** Called with each entity that was not saved, and why. */
@@ -72,26 +66,14 @@ export async function bulkUpsert(
   items: AsyncIterable<BulkItem>,
   options: BulkOptions,
 ): Promise<void> {
-  const grace = new AbortController();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const interrupt = () => {
-    timer = setTimeout(() => grace.abort(), options.grace ?? 10_000);
-  };
-  options.signal.addEventListener("abort", interrupt);
-  try {
-    const run = new BulkRun(options, grace.signal);
-    await run.pass(items);
-    for (let before = Infinity; run.deferred.length > 0;) {
-      const isLast = run.deferred.length >= before;
-      before = run.deferred.length;
-      await run.retryDeferred(isLast);
-    }
-    // Requests that were canceled after a signal are no reason to give up.
-    if (run.fatal && !options.signal.aborted) throw run.fatal;
-  } finally {
-    clearTimeout(timer);
-    options.signal.removeEventListener("abort", interrupt);
+  const run = new BulkRun(options);
+  await run.pass(items);
+  for (let before = Infinity; run.deferred.length > 0;) {
+    const isLast = run.deferred.length >= before;
+    before = run.deferred.length;
+    await run.retryDeferred(isLast);
   }
+  if (run.fatal) throw run.fatal;
 }
 
 /** Limits how many tasks run at once; the others wait in order. */
@@ -126,17 +108,14 @@ class BulkRun {
   #deferredKeys = new Set<string>();
   #isLastPass = false;
   #failures = 0;
-  /** Aborted when the grace period after a signal is over. */
-  readonly #graceOver: AbortSignal;
   /** Rejected because a related entity does not exist. */
   deferred: BulkItem[] = [];
   /** Why the run gives up. */
   fatal: unknown;
 
-  constructor(options: BulkOptions, graceOver: AbortSignal) {
+  constructor(options: BulkOptions) {
     this.#options = options;
     this.#semaphore = new Semaphore(options.concurrency);
-    this.#graceOver = graceOver;
   }
 
   async pass(
@@ -177,22 +156,13 @@ class BulkRun {
     for (const key of keys) this.#lastOf.set(key, ended);
   }
 
-  /** Returns why nothing more may be sent, if there is a reason. */
-  #whyStop(): string | undefined {
-    const { signal, whyStop, explain } = this.#options;
-    if (signal.aborted) return "not sent, as the run was interrupted";
-    if (this.fatal) return `not sent, since: ${explain(this.fatal)}`;
-    return whyStop?.();
-  }
-
   async #send(batch: BulkItem[]): Promise<void> {
-    const { pacer, signal } = this.#options;
+    const { pacer, stop: { signal } } = this.#options;
     let items = batch.filter((item) => !this.#isBehindDeferred(item));
     for (let attempt = 1; items.length > 0; attempt++) {
       if (attempt > 1) await sleep(retryDelay({}, attempt - 1), signal);
-      if (this.#whyStop() === undefined) await pacer.turn(signal);
-      const reason = this.#whyStop();
-      if (reason !== undefined) return this.#fail(items, reason);
+      await pacer.turn(signal);
+      if (signal.aborted) return this.#fail(items, String(signal.reason));
       const answer = await this.#request(items);
       items = answer ? this.#settle(items, answer, attempt) : [];
     }
@@ -216,8 +186,8 @@ class BulkRun {
     const blueprint = items[0]?.blueprint ?? "";
     const entities = items.map(({ entity }) => entity);
     try {
-      const { send } = this.#options;
-      const answer = await send(blueprint, entities, this.#graceOver);
+      const { send, graceOver } = this.#options;
+      const answer = await send(blueprint, entities, graceOver);
       this.#failures = 0;
       return answer;
     } catch (error) {
@@ -226,6 +196,10 @@ class BulkRun {
   }
 
   async #handleFailure(items: BulkItem[], error: unknown): Promise<void> {
+    const { stop, graceOver, explain } = this.#options;
+    if (graceOver.aborted) {
+      return this.#fail(items, "no answer before the run ended");
+    }
     const kind = error instanceof PortError ? error.kind : undefined;
     if (kind === "rejected" && items.length > 1) {
       // A single entity may cause this: send each half by itself.
@@ -236,8 +210,11 @@ class BulkRun {
     const isLocal = kind === "rejected" || kind === "not-found";
     const mayRecover = (kind === "unavailable" || kind === "network") &&
       ++this.#failures < MAX_CONSECUTIVE_FAILURES;
-    if (!isLocal && !mayRecover) this.fatal ??= error;
-    this.#fail(items, this.#options.explain(error));
+    if (!isLocal && !mayRecover && !stop.signal.aborted) {
+      this.fatal = error;
+      stop.abort(`not sent, since: ${explain(error)}`);
+    }
+    this.#fail(items, explain(error));
   }
 
   /** Reports the result of each entity; returns those to retry. */

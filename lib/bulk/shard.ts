@@ -10,16 +10,15 @@ import { environmentVariable, type ReadVariable } from "../settings.ts";
  * Parses `--shard`. The same key always belongs to the same part.
  *
  * @param text `2/8` for the third of eight parts, `auto` for this container's
- * under CircleCI's parallelism; without it, all.
+ * under CircleCI's parallelism.
  * @param variable Reads the environment.
  * @returns A function that returns whether a key belongs to the part.
  * @throws {UsageError} If it is not a part.
  */
 export function readShard(
-  text: string | undefined,
+  text: string,
   variable: ReadVariable = environmentVariable,
 ): (key: string) => boolean {
-  if (text === undefined) return () => true;
   const part = text === "auto"
     ? `${variable("CIRCLE_NODE_INDEX")}/${variable("CIRCLE_NODE_TOTAL")}`
     : text;
