@@ -12,7 +12,7 @@ import {
   parseCommandLine,
   type ScriptInfo,
 } from "./options.ts";
-import { type Attempt, Port, PortError, type PortErrorKind } from "./port.ts";
+import { type Attempt, Port, PortError, VERSION } from "./port.ts";
 import {
   environmentVariable,
   readSettings,
@@ -137,18 +137,19 @@ export async function execute<Table extends OptionTable>(
   try {
     const { values, operands } = await parseCommandLine(script, io.args);
     const common = values as OptionsOf<typeof COMMON_OPTIONS>;
-    if (common.help) {
+    if (common.help || common.version) {
       const { helpText } = await import("./help.ts");
-      io.write(helpText(script));
+      io.write(common.help ? helpText(script) : VERSION);
       return 0;
     }
     softFail = common.softFail;
-    const { defaults, advice } = script;
+    const { name, defaults, advice } = script;
     const settings = await readSettings(common, io.variable, defaults, warn);
     if (!values.dryRun) requireCredentials(settings);
     const onAttempt = ({ method, path, summary, wait, ...last }: Attempt) => {
       const time = `attempt ${last.attempt}, ${last.milliseconds} ms`;
-      const line = `${method} ${path}: ${summary} (${time})`;
+      const trace = traceNote(last.headers?.get("x-trace-id"));
+      const line = `${method} ${path}: ${summary} (${time})${trace}`;
       if (common.verbose) write(dim(toLine(line)));
       if (wait === undefined || common.quiet) return;
       warn(`${summary}; next attempt in ${(wait / 1000).toFixed(1)} s`);
@@ -157,7 +158,7 @@ export async function execute<Table extends OptionTable>(
       options: values as OptionsOf<Table & typeof COMMON_OPTIONS>,
       operands,
       settings,
-      port: new Port({ ...settings, onAttempt }),
+      port: new Port({ ...settings, client: name, onAttempt }),
       print: (result) => io.write(toText(result)),
       log: (line) => common.quiet || write(toLine(line)),
       warn,
@@ -167,8 +168,7 @@ export async function execute<Table extends OptionTable>(
   } catch (error) {
     // Whoever reads standard output has read enough.
     if (error instanceof Deno.errors.BrokenPipe) return 0;
-    const { exitCode, message, details } = explain(error, script.advice);
-    for (const line of details) write(toLine(line));
+    const { exitCode, message } = explain(error, script.advice);
     const isSoft = softFail && SOFT_EXIT_CODES.includes(exitCode);
     const text = isSoft ? `${message} (--soft-fail)` : message;
     const line = toLine(io.link ? `${text} (${io.link})` : text);
@@ -181,26 +181,31 @@ export async function execute<Table extends OptionTable>(
 const SOFT_EXIT_CODES = [3, 4, 5, 6, 8];
 
 /** Exit code and advice by the kind of error. */
-const KINDS: Readonly<Record<PortErrorKind, [number, string]>> = {
+const KINDS: Readonly<Record<PortError["kind"], [number, string]>> = {
   "unauthorized": [3, "check PORT_CLIENT_ID, PORT_CLIENT_SECRET and --region"],
   "forbidden": [3, "ask an admin of Port to give the credentials permission"],
   "not-found": [4, "check the identifiers and --region"],
   "rejected": [5, "correct it and run again"],
-  "unavailable": [6, "run it again later"],
+  "unavailable": [6, "run it again later, or with a longer --timeout"],
   "not-port": [6, "this is not Port's API: check the API URL"],
   "network": [6, "check the API URL and the network (HTTPS_PROXY, DENO_CERT)"],
 };
 
-const ADVICE: Advice = {
-  407: "give HTTPS_PROXY the user and password",
-  429: "give it more time with --timeout, for example 10m",
-};
+/** A token from a login of the same run is valid. */
+const NEW_TOKEN =
+  "the token from PORT_ACCESS_TOKEN is no longer valid: run log_in.ts again";
+
+/** Port's support asks for it. */
+function traceNote(id: string | null | undefined): string {
+  return id ? ` (trace id ${id})` : "";
+}
 
 function explain(error: unknown, advice: Advice = {}): ScriptError {
   const text = error instanceof Error ? error.message : String(error);
   if (error instanceof PortError) {
     const [exitCode] = KINDS[error.kind];
-    return new ScriptError(exitCode, `${text}; ${nextStep(error, advice)}`);
+    const next = nextStep(error, advice) + traceNote(error.traceId);
+    return new ScriptError(exitCode, `${text}; ${next}`);
   }
   if (error instanceof UsageError || error instanceof URIError) {
     return new ScriptError(2, `${text} (see --help)`);
@@ -217,13 +222,14 @@ function explain(error: unknown, advice: Advice = {}): ScriptError {
 }
 
 function nextStep(error: PortError, advice: Advice): string {
-  const { kind, status = 0, idempotent, maybeApplied } = error;
+  const { kind, path, status = 0, idempotent, maybeApplied } = error;
   const [exitCode, general] = KINDS[kind];
   if (exitCode === 6 && maybeApplied && !idempotent) {
     return "it was not sent again: Port may have acted on it, look there first";
   }
+  if (status === 401 && !path.startsWith("/v1/auth/")) return NEW_TOKEN;
   if (kind === "network" && maybeApplied) return KINDS.unavailable[1];
-  return advice[status] ?? ADVICE[status] ?? general;
+  return advice[status] ?? general;
 }
 
 function toText(result: unknown): string {

@@ -13,13 +13,8 @@ export class ScriptError extends Error {
    *
    * @param exitCode The exit code, see `help.ts`.
    * @param message One line.
-   * @param details Lines to print before the message.
    */
-  constructor(
-    readonly exitCode: number,
-    message: string,
-    readonly details: readonly string[] = [],
-  ) {
+  constructor(readonly exitCode: number, message: string) {
     super(message);
   }
 }

@@ -13,8 +13,9 @@ import {
 
 /** The environment variables of every script. */
 export const ENVIRONMENT: Readonly<Record<string, string>> = {
-  PORT_CLIENT_ID: "client id of the Port credentials (required)",
-  PORT_CLIENT_SECRET: "client secret of the Port credentials (required)",
+  PORT_CLIENT_ID: "client id of the Port credentials",
+  PORT_CLIENT_SECRET: "client secret of the Port credentials",
+  PORT_ACCESS_TOKEN: "a token of log_in.ts, instead of the two",
   PORT_API_URL: "as --api-url",
   PORT_REGION: "as --region",
   API_URL: "as PORT_API_URL, for Port's own hosts only",

@@ -18,18 +18,18 @@ export function parseJson(text: string, source: string): Json {
   try {
     return JSON.parse(text.replace(/^\uFEFF/, ""), keepDigits);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : error;
+    const reason = String(Object(error).message)
+      .replace(/^Maximum call stack.*/, "it is nested too deeply");
     throw new UsageError(`Cannot read ${source}: ${reason}`);
   }
 }
 
 /** Throws if a number would lose digits. */
 function keepDigits(_: string, value: unknown, context?: { source?: string }) {
-  const source = context?.source;
-  if (typeof value !== "number" || source === undefined) return value;
-  const isSame = Number.isFinite(value) && (String(value) === source ||
-    !/^-?\d+$/.test(source) || BigInt(source) === BigInt(value));
-  if (isSame) return value;
+  const { source = "" } = context ?? {};
+  const isExact = typeof value !== "number" || String(value) === source ||
+    (Number.isFinite(value) && !/^-?\d{2,}$/.test(source));
+  if (isExact) return value;
   throw new RangeError(`the number ${source.slice(0, 40)} is too large`);
 }
 

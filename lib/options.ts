@@ -67,6 +67,7 @@ export const COMMON_OPTIONS = {
   },
   quiet: { short: "q", help: "Write only warnings and errors" },
   verbose: { short: "v", help: "Log each request to standard error" },
+  version: { help: "Show the version" },
   help: { short: "h", help: "Show this text" },
 } as const satisfies OptionTable;
 
@@ -98,7 +99,7 @@ type Flag = Option & { name: string; flag: string };
  *
  * @param script The script.
  * @param args The command line, without the script.
- * @returns The values; only `help` if `--help` is given.
+ * @returns The values; only `help` or `version` if that is given.
  * @throws {UsageError} If a flag is unknown, or a value missing or unexpected.
  */
 export async function parseCommandLine(
@@ -115,7 +116,8 @@ export async function parseCommandLine(
   );
   const valuesOf = (flag: string) => [given[flag] ?? []].flat().map(String);
   const operands = valuesOf("_");
-  if (valuesOf("help").length > 0) return { values: { help: true }, operands };
+  const early = ["help", "version"].find((flag) => valuesOf(flag).length > 0);
+  if (early) return { values: { [early]: true }, operands };
   if (!operand && operands.length > 0) {
     throw new UsageError(`Unexpected argument "${operands[0]}"`);
   }

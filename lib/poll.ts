@@ -12,10 +12,10 @@ export class ExpectationError extends ScriptError {
    * Creates the error.
    *
    * @param message One line.
-   * @param details A line for each expectation that is not met.
+   * @param reason Why it is not met, for the lines during the wait.
    */
-  constructor(message: string, details: readonly string[] = []) {
-    super(7, message, details);
+  constructor(message: string, readonly reason: string = message) {
+    super(7, message);
   }
 }
 
@@ -55,15 +55,13 @@ export async function waitFor<Answer>(
     } catch (error) {
       if (!mayChange(error)) throw error;
       const left = end - Date.now();
-      const details = error instanceof ScriptError ? error.details : [];
       if (left <= 0) {
-        const message = `${error.message} (waited ${
-          Math.round(wait / 1000)
-        } s)`;
-        throw new ExpectationError(message, details);
+        const waited = `(waited ${Math.round(wait / 1000)} s)`;
+        throw new ExpectationError(`${error.message} ${waited}`);
       }
       const next = Math.min(pause, left);
-      const reason = details.join(", ") || error.message;
+      const isUnmet = error instanceof ExpectationError;
+      const reason = isUnmet ? error.reason : error.message;
       log(`Waiting: ${reason}; asking again in ${Math.ceil(next / 1000)} s`);
       await sleep(next);
     }

@@ -18,6 +18,9 @@
  * @module
  */
 
+/** The version, sent in the `User-Agent`. */
+export const VERSION = "2.1.0";
+
 /** Any value that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 
@@ -40,7 +43,7 @@ export interface PortOptions {
   attemptTimeout?: number;
   /** Further attempts after a failed one. @default {4} */
   retries?: number;
-  /** Sent as `User-Agent`. */
+  /** Who sends the requests, for the `User-Agent`. @default {"lib"} */
   client?: string;
   /** Replaces the global `fetch`. */
   fetch?: typeof globalThis.fetch;
@@ -258,7 +261,7 @@ export class Port {
 
   async #attempt(call: Call, token?: string): Promise<Outcome> {
     const { method, path, body, idempotent, deadline, signal } = call;
-    const { apiUrl, attemptTimeout, client, fetch } = this.#options;
+    const { apiUrl, attemptTimeout, client = "lib", fetch } = this.#options;
     if (signal?.aborted) return { summary: "canceled", sent: false };
     const { ownConnection = !idempotent || method === "DELETE" } = call;
     const connection = ownConnection ? Deno.createHttpClient({}) : undefined;
@@ -270,7 +273,7 @@ export class Port {
         method,
         headers: {
           "accept": "application/json",
-          ...(client && { "user-agent": client }),
+          "user-agent": `circleci-port/${VERSION} (${client})`,
           ...(body !== undefined && { "content-type": "application/json" }),
           ...(token && { "authorization": `Bearer ${token}` }),
         },
@@ -287,10 +290,10 @@ export class Port {
     } finally {
       connection?.close();
     }
-    const summary = this.#secrets.reduce(
-      (text, secret) => text.replaceAll(secret, "[secret]"),
-      outcome.summary,
-    );
+    let { summary } = outcome;
+    for (const it of this.#secrets) {
+      summary = summary.replaceAll(it, "[secret]");
+    }
     return { ...outcome, summary: summary.slice(0, 500) };
   }
 }
@@ -306,12 +309,10 @@ function accept(call: Call, last: Outcome, maybeApplied: boolean): JsonObject {
     : "JSON object";
   if (isSuccess && isJsonObject(body) && !lacks) return body;
   const note = isSuccess ? ` without ${lacks}` : "";
-  const kind = status ? kindOf(status, path) : "network";
-  const traceId = headers?.get("x-trace-id") ?? undefined;
-  const facts = { kind, method, path, idempotent, traceId };
   throw new PortError(`Cannot ${action}: ${summary}${note}`, {
-    ...facts,
-    status: last.status,
+    ...{ method, path, idempotent, status: last.status },
+    kind: status ? kindOf(status, path) : "network",
+    traceId: headers?.get("x-trace-id") ?? undefined,
     maybeApplied: maybeApplied || isSuccess || status > 504,
   });
 }
@@ -322,9 +323,8 @@ function kindOf(status: number, path: string): PortErrorKind {
   // A success gets here if its body is not as expected.
   if (status < 400) return "not-port";
   if (status === 404) return path === LOGIN ? "not-port" : "not-found";
-  // 407 comes from a proxy.
-  const isContent = status < 500 && status !== 407;
-  return isContent && !RETRYABLE.has(status) ? "rejected" : "unavailable";
+  const isContent = status < 500 && !RETRYABLE.has(status);
+  return isContent ? "rejected" : "unavailable";
 }
 
 /** Reads at most 256 MiB (2^28 bytes), as a body may never end. */

@@ -58,6 +58,7 @@ export async function readSettings(
   const { retries = variable("PORT_RETRIES") ?? defaults.retries } = flags;
   return {
     apiUrl: findApiUrl(flags, read, file),
+    accessToken: read("PORT_ACCESS_TOKEN") || undefined,
     clientId: variable("PORT_CLIENT_ID"),
     clientSecret: variable("PORT_CLIENT_SECRET"),
     timeout: parseDuration(timeout, "--timeout or PORT_TIMEOUT"),
@@ -72,8 +73,9 @@ export async function readSettings(
  * @throws {ScriptError} With exit code 3.
  */
 export function requireCredentials(settings: Settings): void {
-  if (settings.clientId && settings.clientSecret) return;
-  const missing = settings.clientId ? "PORT_CLIENT_SECRET" : "PORT_CLIENT_ID";
+  const { accessToken, clientId, clientSecret } = settings;
+  if (accessToken || (clientId && clientSecret)) return;
+  const missing = clientId ? "PORT_CLIENT_SECRET" : "PORT_CLIENT_ID";
   throw new ScriptError(
     3,
     `Cannot log in to Port: ${missing} is not set or not readable: in CircleCI ` +

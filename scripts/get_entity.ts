@@ -212,19 +212,17 @@ export class Gate {
    * Throws unless an entity meets all expectations.
    *
    * @param entity The entity.
-   * @throws {ExpectationError} With a line for each that is not met.
+   * @throws {ExpectationError} With all that are not met.
    * @throws {ScriptError} If waiting cannot help, as a name does not exist or a
    * value is of another type.
    */
   async check(entity: JsonObject): Promise<void> {
-    const details = await this.#explainAll(entity);
-    const [first] = details;
-    if (first === undefined) return;
-    const more = details.length > 1 ? ` (and ${details.length - 1} more)` : "";
+    const reason = (await this.#explainAll(entity)).join(", ");
+    if (reason === "") return;
     throw new ExpectationError(
-      `Cannot continue: of entity "${entity.identifier}", ${first}${more}; ` +
-        "change it in Port, then run again",
-      details,
+      `Cannot continue: entity "${entity.identifier}": ${reason}; change it in ` +
+        "Port, then run again",
+      reason,
     );
   }
 
@@ -281,7 +279,7 @@ export class Gate {
     // A blueprint does not describe what is inside a value.
     const isUnknown = actual === undefined && locate(names).isBelow;
     if (!isUnknown && await isMet(found, operator, value, type)) return [];
-    const sign = { "=": "", "!=": "anything but " }[operator] ?? operator;
+    const sign = { "=": "", "!=": "not " }[operator] ?? operator;
     const wanted = typeof value === "string" ? JSON.stringify(value) : text;
     const shown = actual === undefined ? "missing" : JSON.stringify(actual);
     return [`${path} is ${shown}, expected ${sign}${wanted}`];

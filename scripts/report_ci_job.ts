@@ -94,8 +94,7 @@ export const script = defineScript({
       "--status running -b service -i checkout --map commitHash=CIRCLE_SHA1",
   },
   advice: {
-    404: "create what is missing first; related entities also with " +
-      "--create-missing-related-entities",
+    404: "create what is missing, or use --create-missing-related-entities",
     422: "correct it (for non-string values use NAME:=JSON) and run again",
   },
   async run({ options, settings, port, print, log, warn }) {

@@ -60,12 +60,10 @@ export const script = defineScript({
   examples: {
     "A new version": "-b service -i checkout -p version=1.4.2 -p replicas:=3",
     "What would be sent": "-b service -i checkout -p 'x:=[1, 2]' --dry-run",
-    "An entity made by another program":
-      `-b service -f - <<< '{"identifier": "cart", "title": "Cart"}'`,
+    "From another program": `-b service -f - <<< '{"identifier": "cart"}'`,
   },
   advice: {
-    404: "create what is missing first; related entities also with " +
-      "--create-missing-related-entities",
+    404: "create what is missing, or use --create-missing-related-entities",
     422: "correct it (for non-string values use NAME:=JSON) and run again",
   },
   async run({ options, settings, port, print, log }) {
@@ -73,9 +71,8 @@ export const script = defineScript({
     if (dryRun && setEnv.length > 0) {
       throw new UsageError("Cannot use --set-env with --dry-run: drop one");
     }
-    const json = file
-      ? parseJsonObject(await readInput(file), nameOf(file))
-      : {};
+    const text = file ? await readInput(file) : "{}";
+    const json = parseJsonObject(text, nameOf(file ?? ""));
     const { blueprint, entity } = await buildEntity(options, json);
     const setVariables = setEnv.length > 0
       ? (await import("../lib/set_env.ts")).prepareSetEnv(setEnv)

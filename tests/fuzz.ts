@@ -47,7 +47,7 @@ export function makeHold(seed: number): Hold {
 }
 
 const NAMES =
-  "bulk_upsert_entities create_action_run delete_entity get_entity " +
+  "bulk_upsert_entities create_action_run delete_entity get_entity log_in " +
   "report_ci_job search_entities update_action_run upsert_blueprint " +
   "upsert_entity";
 

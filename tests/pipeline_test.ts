@@ -83,12 +83,18 @@ Deno.test("the pipeline's job report-to-port leaves the version in Port, whateve
   }
 });
 
-Deno.test("the pipeline's job deploy reports itself", async () => {
+function logins({ log }: TestPort): number {
+  return log.filter((line) => line.includes("/auth/access_token")).length;
+}
+
+Deno.test("the pipeline's job deploy logs in once and reports itself", async () => {
   await withPort({}, async (port) => {
     const before = { version: "1.4.1", locked_in_prod: false };
     await putCheckout(port, before);
+    const loginsBefore = logins(port);
     const result = await runJob(CONFIG, "deploy", DEPLOYMENT, port);
     assert(!result.isFailed, result.stderr);
+    assertEquals(logins(port) - loginsBefore, 1);
     assertMatch(result.stdout, /Here version 1\.4\.2 would be deployed/);
     const job = await properties(port, "ciJob", JOB);
     assertEquals(job.status, "success");
@@ -105,10 +111,11 @@ Deno.test("the pipeline's job deploy stops in red while production is locked", a
     const result = await runJob(CONFIG, "deploy", DEPLOYMENT, port);
     assert(result.isFailed);
     assertEquals(result.ran, [
+      "Log in to Port",
       "Read an entity from Port",
       "Report the job to Port as failure",
     ]);
-    assertMatch(result.stderr, /locked_in_prod is true, expected anything but/);
+    assertMatch(result.stderr, /locked_in_prod is true, expected not true/);
     const { status, startedAt } = await properties(port, "ciJob", JOB);
     assertEquals([status, startedAt], ["failure", undefined]);
   });

@@ -21,6 +21,7 @@ import {
   upsertEntity,
   type UpsertOptions,
   upsertQuery,
+  VERSION,
 } from "../lib/port.ts";
 import { CREDENTIALS, withPort } from "./support/port.ts";
 import { ROOT, runProcess, withFolder } from "./support/run.ts";
@@ -189,7 +190,7 @@ Deno.test("upsertEntity() logs in first and sends what Port's document says", as
   const entity = { identifier: "cart", properties: { version: "1.4.2" } };
   const answer = ({ path }: Received) =>
     path === LOGIN ? token() : json({ ok: true, entity: { icon: "Cart" } });
-  const client = { ...SECRETS, client: "tests/1" };
+  const client = { ...SECRETS, client: "a test" };
   await withClient(answer, client, async (port, requests) => {
     const options = { replace: true, runId: "r_1" };
     const saved = await upsertEntity(port, "a/b", entity, options);
@@ -201,7 +202,8 @@ Deno.test("upsertEntity() logs in first and sends what Port's document says", as
     for (const { headers } of requests) {
       assertEquals(headers.get("accept"), "application/json");
       assertEquals(headers.get("content-type"), "application/json");
-      assertEquals(headers.get("user-agent"), "tests/1");
+      const agent = `circleci-port/${VERSION} (a test)`;
+      assertEquals(headers.get("user-agent"), agent);
     }
   });
 });
@@ -549,7 +551,7 @@ Deno.test("PortError tells what kind of failure a status is", async () => {
     "not-found": [404],
     "rejected": [400, 402, 405, 409, 410, 413, 415, 422],
     "not-port": [301, 302],
-    "unavailable": [407, 408, 425, 429, 500, 501, 502, 503, 504, 520],
+    "unavailable": [408, 425, 429, 500, 501, 502, 503, 504, 520],
   };
   for (const [kind, statuses] of Object.entries(kinds)) {
     for (const status of statuses) {

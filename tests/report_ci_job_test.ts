@@ -198,8 +198,7 @@ Deno.test("report_ci_job ends with the link of the run if it fails in CircleCI",
     const { code, stderr } = await port.run("report_ci_job", args, JOB);
     assertEquals(code, 5);
     assertMatch(stderr, /^error: .*"colour".* \(https:\/\/circleci.*\/42\)\n$/);
-    const related =
-      "create what is missing first; related entities also with --create";
+    const related = "create what is missing, or use --create-missing";
     await assertFailures(port, "report_ci_job", [
       ["-s running -r image=x", 5, "for non-string values use NAME:=JSON", JOB],
       ['-s running -r image:=["x"]', 4, related, JOB],

@@ -26,6 +26,10 @@ const SCRIPTS = Object.keys(CALLS);
 /** What CircleCI sets, but for its colours. */
 const PLAIN = { ...CIRCLECI, NO_COLOR: "1" };
 
+/** What the scripts set for later steps; no test reads it. */
+const BASH_ENV = await Deno.makeTempFile();
+addEventListener("unload", () => Deno.removeSync(BASH_ENV));
+
 /** Runs the call of a script, as in CircleCI. */
 async function runCall(
   name: string,
@@ -35,7 +39,7 @@ async function runCall(
 ) {
   const { args = [], stdin } = CALLS[name] ?? {};
   return await run(name, [...args, ...words(flags)], {
-    env: { ...CREDENTIALS, ...PLAIN, PORT_RUN_ID: "r_1", ...env },
+    env: { ...CREDENTIALS, ...PLAIN, BASH_ENV, PORT_RUN_ID: "r_1", ...env },
     stdin,
     permissions,
   });
@@ -76,6 +80,8 @@ Deno.test("secret and token appear in no output, even at --verbose", async () =>
   for (const [status, isIn, expected] of cases) {
     await withHandler(echo(status, isIn), async (API_URL) => {
       for (const name of SCRIPTS) {
+        // It sends no second request that could fail.
+        if (name === "log_in" && isIn) continue;
         const result = await runCall(name, { API_URL }, "-v --retries=1");
         const isPartial = name === BULK && expected !== 3;
         assertEquals(result.code, isPartial ? 8 : expected, result.stderr);
@@ -109,7 +115,9 @@ Deno.test("a working call at --verbose tells of each request and of no secret", 
         const { code, stderr } = result;
         assertEquals([code, tokens.length], [0, 1], stderr);
         assertMatch(stderr, /^POST \S+\/access_token: .* 200 \(attempt 1, /m);
-        assertMatch(stderr, /\/v1\/(?:blueprints|actions)\//);
+        if (name !== "log_in") {
+          assertMatch(stderr, /\/v1\/(?:blueprints|actions)\//);
+        }
         assertNone(result, SECRET, "Bearer", ...tokens);
       });
     });
@@ -130,6 +138,7 @@ Deno.test("each script's first line holds no more permissions than it needs", as
   const hosts =
     "net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io";
   const permissions: Record<string, string> = {
+    log_in: `${env},BASH_ENV read=.env write=/tmp`,
     upsert_entity: `${env},BASH_ENV read=. write=/tmp`,
     get_entity: `${env},BASH_ENV read=.env write=/tmp`,
     report_ci_job: "env=PORT_*,API_URL,CIRCLE* read=.env",
@@ -164,6 +173,7 @@ const ENV_FILE = { BASH_ENV: "--allow-env=BASH_ENV", write: "--allow-write" };
 /** Each permission of the first lines, but for the network and `.env`. */
 const NEEDS: Need[] = [
   ...all({ "PORT_*": "--allow-env=PORT_*" }),
+  ["log_in", "", ENV_FILE],
   ["upsert_entity", SET_ENV, ENV_FILE],
   ["get_entity", SET_ENV, ENV_FILE],
   ["upsert_entity", "-f a.json", {
@@ -241,7 +251,6 @@ Deno.test("each permission is needed: without it, one line names it", async () =
   await withFolder(async (cwd) => {
     await writeFiles(cwd);
     await withPort({}, async (port) => {
-      const BASH_ENV = await Deno.makeTempFile();
       const PORT_RUN_ID = await prepare(port);
       const env = { ...PLAIN, BASH_ENV, PORT_RUN_ID, API_URL: port.url };
       const whole = { ...env, ...CREDENTIALS };
@@ -253,7 +262,6 @@ Deno.test("each permission is needed: without it, one line names it", async () =
       for (const need of all({ read: "--allow-read" })) {
         await assertNeeded(port, need, { cwd, env });
       }
-      await Deno.remove(BASH_ENV);
     });
   });
 });

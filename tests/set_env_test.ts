@@ -2,17 +2,7 @@ import { assertEquals, assertThrows } from "jsr:@std/assert@1.0.19";
 import fc from "npm:fast-check@4.10.2";
 import { ScriptError, UsageError } from "../lib/errors.ts";
 import { prepareSetEnv } from "../lib/set_env.ts";
-import { runProcess } from "./support/run.ts";
-
-/** Lets a test use a file as `$BASH_ENV` names one. */
-async function withBashEnv(test: (path: string) => Promise<void> | void) {
-  const path = await Deno.makeTempFile();
-  try {
-    await test(path);
-  } finally {
-    await Deno.remove(path);
-  }
-}
+import { runProcess, withBashEnv } from "./support/run.ts";
 
 /** The values of variables in the bash of a later step. */
 async function valuesInBash(path: string, names: string[]) {

@@ -51,6 +51,7 @@ async function refusal(sources: Sources): Promise<string> {
 Deno.test("readSettings() has a default for all but the credentials", async () => {
   assertEquals(await read({}), {
     apiUrl: "https://api.port.io",
+    accessToken: undefined,
     clientId: undefined,
     clientSecret: undefined,
     timeout: 120_000,
@@ -67,14 +68,17 @@ Deno.test("readSettings() takes flag before environment before .env", async () =
     export PORT_CLIENT_SECRET='file secret' # a comment
     PORT_TIMEOUT=10s
     PORT_RETRIES=1
+    PORT_ACCESS_TOKEN=stale
     PORT_REGION=us`;
   const environment = {
+    PORT_ACCESS_TOKEN: "env-token",
     PORT_CLIENT_ID: "env-id",
     PORT_RETRIES: "2",
     PORT_TIMEOUT: "20s",
   };
   assertEquals(await read({ flags: { timeout: "3s" }, environment, file }), {
     apiUrl: "https://api.us.port.io",
+    accessToken: "env-token",
     clientId: "env-id",
     clientSecret: "file secret",
     timeout: 3_000,
@@ -89,9 +93,14 @@ Deno.test("readSettings() ignores empty variables and spaces around a value", as
     PORT_API_URL: " ",
     API_URL: "",
   };
-  const file = "PORT_CLIENT_ID=file-id";
-  const { clientId, clientSecret, apiUrl } = await read({ environment, file });
+  const file = "PORT_CLIENT_ID=file-id\nPORT_ACCESS_TOKEN=stale";
+  const { clientId, clientSecret, apiUrl, accessToken } = await read({
+    environment,
+    file,
+  });
   assertEquals([clientId, clientSecret], ["file-id", "hush"]);
+  // A token comes from the environment only.
+  assertEquals(accessToken, undefined);
   assertEquals(apiUrl, "https://api.port.io");
 });
 

@@ -26,6 +26,7 @@ export const ENTITY = ["-b", "service", "-i", "checkout"];
 
 /** Arguments and standard input for each script that connects to Port. */
 export const CALLS: Record<string, { args: string[]; stdin?: string }> = {
+  log_in: { args: [] },
   upsert_entity: { args: ENTITY },
   get_entity: { args: ENTITY },
   report_ci_job: { args: ["--status", "running"] },

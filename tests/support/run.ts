@@ -141,6 +141,22 @@ export async function withFile(
 }
 
 /**
+ * Lets a test use a file as `$BASH_ENV` names one.
+ *
+ * @param test The test.
+ */
+export async function withBashEnv(
+  test: (path: string) => Promise<void> | void,
+): Promise<void> {
+  const path = await Deno.makeTempFile();
+  try {
+    await test(path);
+  } finally {
+    await Deno.remove(path);
+  }
+}
+
+/**
  * Runs a process to its end.
  *
  * @param command The program.
