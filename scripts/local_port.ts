@@ -6,7 +6,13 @@
  */
 import { parseArgs } from "jsr:@std/cli@1.0.30/parse-args";
 import { omitNullish } from "./local_port/model.ts";
-import type { RateLimit } from "./local_port/rate_limit.ts";
+import {
+  FAMILY_NAMES,
+  limitsOf,
+  PORT_LIMITS,
+  type RateLimit,
+  type RateLimits,
+} from "./local_port/rate_limit.ts";
 import { type LocalPortOptions, startLocalPort } from "./local_port/server.ts";
 
 /** The flags: the name of the value, and what it does. */
@@ -16,7 +22,7 @@ const FLAGS: Record<string, [value: string, help: string]> = {
   data: ["FILE", "Keep the catalogue in this file across restarts"],
   latency: ["TIME", "Shortest time of an answer, for example 50ms"],
   "fail-rate": ["SHARE", "Share of requests that fail, for example 0.2"],
-  "rate-limit": ["N/TIME", "Requests per period, for example 100/10s"],
+  "rate-limit": ["LIMIT", "Requests per period: 100/10s, login=5/1m, or off"],
   "token-lifetime": ["TIME", "How long a token is valid, for example 30s"],
   seed: ["N", "Make the failures the same in every run"],
 };
@@ -53,22 +59,32 @@ function parseCommandLine(args: string[]): LocalPortOptions | undefined {
     unknown: throwUnknown,
   });
   if (flags.help) return undefined;
+  const readAll = <Value>(name: string, parse: (text: string) => Value) =>
+    [flags[name] ?? []].flat().map(String).map((text) => {
+      if (text === "") throw new Error(`Missing the value of --${name}`);
+      const value = parse(text);
+      if (value !== undefined && !Number.isNaN(value)) return value;
+      const [form, meaning] = FLAGS[name] ?? [];
+      throw new Error(
+        `Cannot use --${name} "${text}": write ${form}; ${meaning}`,
+      );
+    });
   const read = <Value>(name: string, parse: (text: string) => Value) => {
-    const [text, second] = [flags[name] ?? []].flat().map(String);
-    if (text === undefined) return undefined;
-    if (second !== undefined) throw new Error(`--${name} is given twice`);
-    if (text === "") throw new Error(`Missing the value of --${name}`);
-    const value = parse(text);
-    if (value !== undefined && !Number.isNaN(value)) return value;
-    throw new Error(`Cannot use --${name} "${text}": ${FLAGS[name]?.[1]}`);
+    const [value, ...more] = readAll(name, parse);
+    if (more.length === 0) return value;
+    throw new Error(`--${name} is given twice`);
   };
+  const limits = readAll("rate-limit", parseRateLimits);
   return omitNullish<unknown>({
     port: read("port", (text) => parseWhole(text, 65_535)) ?? 8787,
     blueprints: read("blueprints", String),
     data: read("data", String),
     latency: read("latency", parseTime),
     failRate: read("fail-rate", parseShare),
-    rateLimit: read("rate-limit", parseRateLimit),
+    rateLimits: limits.reduce<RateLimits>(
+      (all, change) => change(all),
+      PORT_LIMITS,
+    ),
     tokenLifetime: read("token-lifetime", parseTime),
     seed: read("seed", (text) => parseWhole(text, 2 ** 32)),
   });
@@ -101,13 +117,28 @@ function parseTime(text: string): number {
   return ((hours * 60 + minutes) * 60 + seconds) * 1000 + rest;
 }
 
-function parseRateLimit(text: string): RateLimit | undefined {
-  const [_, requests = "", time = ""] = /^(\d+)\/(.+)$/.exec(text) ?? [];
-  const limit = {
+/** Returns what `--rate-limit` does to the limits before it. */
+function parseRateLimits(
+  text: string,
+): ((limits: RateLimits) => RateLimits) | undefined {
+  if (text === "off") return () => ({});
+  const [_, name, requests = "", time = ""] =
+    /^(?:(\w+)=)?(\d+)\/(.+)$/.exec(text) ?? [];
+  const family = FAMILY_NAMES.find((family) => family === name);
+  if (name !== undefined && family === undefined) {
+    throw new Error(
+      `Cannot use --rate-limit "${text}": the families are ${
+        FAMILY_NAMES.join(", ")
+      }`,
+    );
+  }
+  const limit: RateLimit = {
     requests: parseWhole(requests, 1e9),
     period: parseTime(time),
   };
-  return limit.requests >= 1 && limit.period > 0 ? limit : undefined;
+  if (!(limit.requests >= 1 && limit.period > 0)) return undefined;
+  return (limits) =>
+    family ? { ...limits, [family]: limit } : limitsOf(() => limit);
 }
 
 /** Runs a local Port until it is interrupted. */

@@ -51,7 +51,7 @@ async function withPort(
   const port = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", ...await permissionsOf("local_port"), "local_port.ts"],
-      ...["--port=0", "--rate-limit=1000000000/1s", ...flags],
+      ...["--port=0", "--rate-limit=off", ...flags],
     ],
     cwd: FOLDER,
     env: CREDENTIALS,

@@ -305,13 +305,23 @@ Deno.test("bulk_upsert_entities ends at once on a later signal, though requests 
 });
 
 Deno.test("bulk_upsert_entities is interrupted while it waits for the rate limit, too", async () => {
-  const rateLimit = { requests: 3, period: 60 * 60 * 1000 };
-  await withBoth({ rateLimit }, async (port, folder) => {
+  const rateLimits = { bulk: { requests: 2, period: 60 * 60 * 1000 } };
+  await withBoth({ rateLimits }, async (port, folder) => {
     const all = `${folder}/all.ndjson`;
     await Deno.writeTextFile(all, ndjson(services(100)));
     const flags = `${all} --concurrency=1`;
     const { code, created, failed } = await interrupt(port, flags, ["SIGTERM"]);
     assertEquals([code, created + failed, failed >= 40], [143, 100, true]);
+  });
+});
+
+Deno.test("bulk_upsert_entities is not slowed down by the limit of logins", async () => {
+  const rateLimits = { login: { requests: 2, period: 60 * 60 * 1000 } };
+  await withPort({ rateLimits }, async (port) => {
+    await port.call("GET", "/blueprints");
+    // Its own login is the last one for an hour.
+    const { code, stderr } = await bulk(port, ndjson(services(200)));
+    assertEquals(code, 0, stderr);
   });
 });
 
@@ -443,7 +453,7 @@ Deno.test("bulk_upsert_entities ends exactly right through simulated failures", 
   const stdin = ndjson([...services, ...images]);
   const options = {
     failRate: 0.3,
-    rateLimit: { requests: 200, period: 5_000 },
+    rateLimits: { bulk: { requests: 200, period: 5_000 } },
   };
   await Promise.all(
     [1, 2, 3].map((seed) =>

@@ -8,6 +8,7 @@ import {
   type RunOptions,
   runProcess,
   wayOut,
+  withBashEnv,
   withFolder,
 } from "./support/run.ts";
 import { copyRepository } from "./support/shell.ts";
@@ -61,15 +62,16 @@ async function assertBundle(bundle: string, name: string) {
   assertEquals(shebang, source.split("\n", 1)[0]);
   assertMatch(licence, /^\/\/ MIT License\. Copyright/);
   assertEquals(/registry|\.\.\/\.\.|file:\/\//.exec(text), null, name);
-  await withPort({}, async (port) => {
-    const PORT_RUN_ID = await prepare(port);
-    const env = { ...port.env, ...CIRCLECI, PORT_RUN_ID };
-    const help = await runAlone(bundle, name, ["--help"], { env });
-    assertMatch(help.stdout, new RegExp(`Usage: \\./${name}\\.js `));
-    const { args = [], stdin } = ALONE[name] ?? {};
-    const { code, stderr } = await runAlone(bundle, name, args, { env, stdin });
-    assertEquals(code, 0, `${name}: ${stderr}`);
-  });
+  await withPort({}, (port) =>
+    withBashEnv(async (BASH_ENV) => {
+      const PORT_RUN_ID = await prepare(port);
+      const env = { ...port.env, ...CIRCLECI, BASH_ENV, PORT_RUN_ID };
+      const help = await runAlone(bundle, name, ["--help"], { env });
+      assertMatch(help.stdout, new RegExp(`Usage: \\./${name}\\.js `));
+      const { args = [], stdin } = ALONE[name] ?? {};
+      const result = await runAlone(bundle, name, args, { env, stdin });
+      assertEquals(result.code, 0, `${name}: ${result.stderr}`);
+    }));
 }
 
 Deno.test("each bundle is small, says its permissions and licence, and runs alone", async () => {

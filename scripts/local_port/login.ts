@@ -58,8 +58,8 @@ export type Login = ReturnType<typeof makeLogin>;
 export function makeLogin(clock: Clock, options: LoginOptions) {
   const { clientId, clientSecret, tokenLifetime = 3 * 60 * 60 * 1000 } =
     options;
-  /** When each token expires, in milliseconds since 1970. */
-  const tokens = new Map<string, number>();
+  /** The one active token; its end is in milliseconds since 1970. */
+  let token = { text: "", end: 0 };
   return {
     logIn(body: unknown): Json {
       const sent = checkLogin(body);
@@ -70,15 +70,18 @@ export function makeLogin(clock: Clock, options: LoginOptions) {
         throw new HttpError(401, "Invalid client id or secret");
       }
       const now = clock();
-      const accessToken = makeToken(now, now + tokenLifetime);
-      tokens.set(accessToken, now + tokenLifetime);
-      const expiresIn = Math.floor(tokenLifetime / 1000);
-      return { accessToken, expiresIn, tokenType: "Bearer" };
+      if (now >= token.end) {
+        const end = now + tokenLifetime;
+        token = { text: makeToken(now, end), end };
+      }
+      const expiresIn = Math.floor((token.end - now) / 1000);
+      return { accessToken: token.text, expiresIn, tokenType: "Bearer" };
     },
 
     requireToken(authorization: string): void {
-      const [_, token = ""] = /^Bearer (.+)$/.exec(authorization) ?? [];
-      if (clock() < (tokens.get(token) ?? 0)) return;
+      if (authorization === `Bearer ${token.text}` && clock() < token.end) {
+        return;
+      }
       throw new HttpError(401, "Missing, unknown or expired token");
     },
   };

@@ -16,7 +16,7 @@ import { FAILED, makeFailures } from "./failures.ts";
 import { HttpError, orInvalid } from "./http_error.ts";
 import { type LoginOptions, makeLogin } from "./login.ts";
 import type { Clock } from "./model.ts";
-import { makeRateLimiter, type RateLimit } from "./rate_limit.ts";
+import { makeRateLimiter, type RateLimits } from "./rate_limit.ts";
 import { route } from "./routes.ts";
 import { loadCatalogue, makeSave, type StorageOptions } from "./storage.ts";
 
@@ -41,8 +41,8 @@ export interface LocalPortOptions
    * @default {["deploy"]}
    */
   actions?: string[];
-  /** @default {{ requests: 10_000, period: 300_000 }} */
-  rateLimit?: RateLimit;
+  /** The limits of each family of routes. @default those of Port */
+  rateLimits?: RateLimits;
   /**
    * The clock of entities, tokens and the rate limit.
    *
@@ -75,22 +75,27 @@ export async function startLocalPort(
   const { log = () => {}, latency = 0, clock = Date.now } = options;
   const failures = makeFailures(options);
   const answer = makeAnswer({ ...options, log, clock }, failures);
-  const count = makeRateLimiter(clock, options.rateLimit);
+  const count = makeRateLimiter(clock, options.rateLimits);
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     const start = performance.now();
+    const { method = "GET", url = "/" } = request;
     const body = await buffer(request);
     const left = latency - (performance.now() - start);
     if (left > 0) await new Promise((done) => setTimeout(done, left));
-    const { headers, isOver } = count();
+    const { headers, isOver } = count(method, url);
     const failure = isOver ? "rate-limited" : failures.next();
     const reply = FAILED[failure] ?? answer(request, body);
     send(response, failure, {
       ...reply,
-      headers: { ...reply.headers, ...headers },
+      headers: {
+        ...reply.headers,
+        ...headers,
+        "x-trace-id": crypto.randomUUID(),
+      },
     });
     const time = `${(performance.now() - start).toFixed(0)}ms`;
     const cut = failure.startsWith("cut") ? ` ${failure}` : "";
-    log(`${request.method} ${request.url} ${reply.status} ${time}${cut}`);
+    log(`${method} ${url} ${reply.status} ${time}${cut}`);
   };
   const server = createServer((request, response) => {
     // A client that hangs up early must not end the server.

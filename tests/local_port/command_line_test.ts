@@ -37,13 +37,24 @@ async function withScript(
 Deno.test("local_port runs as a script with the permissions of its first line", async () => {
   await withFolder(async (folder) => {
     const blueprints = new URL("scripts/blueprints", ROOT).pathname;
-    const flags = "--port=0 --latency=1ms --fail-rate=0.1 --rate-limit=50/1m " +
+    const flags =
+      "--port=0 --latency=1ms --fail-rate=0.1 --rate-limit=50/1m --rate-limit=login=9/1m " +
       "--token-lifetime=30s --seed=3 " +
       `--blueprints=${blueprints} --data=${folder}/port.json`;
     const { code, output } = await withScript(flags.split(" "), async (url) => {
       const env = { ...CREDENTIALS, API_URL: url };
       const upsert = await run("upsert_entity", "-b service -i a", { env });
       assertEquals(upsert.code, 0, upsert.stderr);
+      const limits = await Promise.all(
+        ["blueprints", "auth/access_token"].map(async (path) => {
+          const { headers, body } = await fetch(`${url}/v1/${path}`, {
+            method: path === "blueprints" ? "GET" : "POST",
+          });
+          await body?.cancel();
+          return headers.get("x-ratelimit-limit");
+        }),
+      );
+      assertEquals(limits, ["50", "9"]);
     });
     assertEquals(code, 130);
     assertMatch(output, /\nPOST \/v1\/auth\/access_token 200 \d+ms\n/);
@@ -82,6 +93,7 @@ Deno.test("local_port answers a wrong command line with one line and exit code 2
     ["--fail-rate=2", 'Cannot use --fail-rate "2"'],
     ["--rate-limit=100", 'Cannot use --rate-limit "100"'],
     ["--rate-limit=0/1s", 'Cannot use --rate-limit "0/1s"'],
+    ["--rate-limit=logins=1/1s", "the families are login, upsert, bulk, "],
     ["--token-lifetime=long", 'Cannot use --token-lifetime "long"'],
     ["--seed=x", 'Cannot use --seed "x"'],
     ["--seed=1 --seed=2", "--seed is given twice"],

@@ -7,8 +7,11 @@ import {
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
 import type { Failure } from "../../scripts/local_port/failures.ts";
-import { startLocalPort } from "../../scripts/local_port/server.ts";
-import type { Body, Refused } from "../support/local_port.ts";
+import {
+  type LocalPortOptions,
+  startLocalPort,
+} from "../../scripts/local_port/server.ts";
+import type { Body, Refused, TestClock } from "../support/local_port.ts";
 import { identifiers, makeClock, SERVICES } from "../support/local_port.ts";
 import { testPort, withClient } from "../support/local_port.ts";
 import { CREDENTIALS, SECRET } from "../support/port.ts";
@@ -17,6 +20,11 @@ import { withFolder } from "../support/run.ts";
 const UPSERT = `${SERVICES}?upsert=true`;
 const LOGIN = "POST /auth/access_token";
 const CLIENT = { clientId: CREDENTIALS.PORT_CLIENT_ID, clientSecret: SECRET };
+
+/** The tokens of most tests with a clock never end. */
+function withPortsLifetime({ options }: TestClock): LocalPortOptions {
+  return { ...options, tokenLifetime: 10_800_000 };
+}
 
 testPort("logs in with its credentials only", async (port) => {
   const { accessToken, ...rest } = await port.must(LOGIN, CLIENT);
@@ -34,7 +42,7 @@ testPort("logs in with its credentials only", async (port) => {
     ["\"body\" must have required property 'clientSecret'", half],
     ['"body" must NOT have additional', { ...CLIENT, more: 1 }],
   ]);
-});
+}, withPortsLifetime(makeClock("2026-01-01T00:00:00Z")));
 
 testPort("requires a token", async (port) => {
   const run = await port.startRun();
@@ -110,24 +118,77 @@ testPort("refuses requests that it cannot read", async (port) => {
 
 const clock = makeClock("2026-01-01T00:00:00Z");
 
-testPort("accepts a number of requests per period", async (port) => {
+testPort("accepts a number of requests per period and family", async (port) => {
   for (const remaining of ["1", "0"]) {
-    const { status, headers, body } = await port.call("GET", "/blueprints");
+    const { status, headers, body } = await port.call("POST", UPSERT, {});
     await body?.cancel();
     const header = headers.get("x-ratelimit-remaining");
-    assertEquals([status, header], [200, remaining]);
+    assertEquals([status, header], [201, remaining]);
   }
   const { status, headers, body } = await port.call("POST", UPSERT, {});
   await body?.cancel();
   const names = ["limit", "period", "reset"];
   const [limit, period, reset = 0] = names
     .map((name) => Number(headers.get(`x-ratelimit-${name}`)));
-  assertEquals([status, limit, period], [429, 3, 3600]);
+  assertEquals([status, limit, period], [429, 2, 3600]);
   assertEquals(reset, Date.parse("2026-01-01T01:00:00Z") / 1000);
   assertEquals(headers.get("retry-after"), "3600");
-  clock.set("2026-01-01T01:00:00Z");
+  // Other families have limits of their own, or none.
   await port.must("GET /blueprints");
-}, { ...clock.options, rateLimit: { requests: 3, period: 3_600_000 } });
+  clock.set("2026-01-01T01:00:00Z");
+  await port.must(`POST ${UPSERT}`, {});
+}, {
+  ...clock.options,
+  rateLimits: { upsert: { requests: 2, period: 3_600_000 } },
+});
+
+testPort(
+  "has the limits that Port publishes, and a trace id in each answer",
+  async (port) => {
+    const limits: [request: string, limit: number][] = [
+      ["POST /auth/access_token", 100],
+      [`POST ${UPSERT}`, 10_000],
+      [`POST ${SERVICES}/bulk?upsert=true`, 35_000],
+      [`POST ${SERVICES}/search`, 35_000],
+      ["POST /entities/search", 35_000],
+      [`GET ${SERVICES}/a%2Fb`, 35_000],
+      ["GET /blueprints/service/entities-count", 35_000],
+      ["POST /blueprints/service/bulk/entities/delete", 35_000],
+      ["GET /blueprints", 15_000],
+      ["POST /actions/deploy/runs", 15_000],
+      ["GET /nowhere", 15_000],
+    ];
+    const traces = new Set<string | null>();
+    for (const [request, limit] of limits) {
+      const [method = "", path = ""] = request.split(" ");
+      const body = method === "GET" ? undefined : {};
+      const { headers, body: answer } = await port.call(method, path, body);
+      await answer?.cancel();
+      const found = ["limit", "period"]
+        .map((name) => Number(headers.get(`x-ratelimit-${name}`)));
+      assertEquals([request, ...found], [request, limit, 300]);
+      traces.add(headers.get("x-trace-id"));
+    }
+    assertEquals([traces.size, traces.has(null)], [limits.length, false]);
+  },
+);
+
+const tokenClock = makeClock("2026-01-01T00:00:00Z");
+
+testPort(
+  "has one active token, with less time left at each login",
+  async (port) => {
+    const first = await port.must(LOGIN, CLIENT);
+    tokenClock.set("2026-01-01T02:59:00Z");
+    const second = await port.must(LOGIN, CLIENT);
+    assertEquals(second, { ...first, expiresIn: 60 });
+    tokenClock.set("2026-01-01T03:00:00Z");
+    const third = await port.must(LOGIN, CLIENT);
+    assertEquals(third.expiresIn, 10_800);
+    assertEquals(third.accessToken === first.accessToken, false);
+  },
+  withPortsLifetime(tokenClock),
+);
 
 /** For each failure the status and body of the answer, and whether Port acts. */
 const FAILURES: Record<Failure, [status: number, body: RegExp, acts: boolean]> =
