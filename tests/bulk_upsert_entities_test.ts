@@ -491,6 +491,7 @@ Deno.test("bulk_upsert_entities answers a wrong call with one line, exit code 2 
     ["--failed-file=x --junit=demo.ts/x", 'Cannot write "demo.ts/x"'],
     ["--failed-file=demo.ts", 'without "demo.ts.errors" it is no failed file'],
     ["--failed-file=blueprints", "it exists"],
+    ["--junit=blueprints", 'Cannot write "blueprints": it is a folder'],
     ["--replace=1", "--replace takes no value"],
     ["--validate-only=1", "--validate-only takes no value"],
     [

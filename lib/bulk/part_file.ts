@@ -16,6 +16,14 @@ export interface PartFileOptions {
   isExclusive?: boolean;
 }
 
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
 /** A file that is `FILE.part` until it is closed. */
 export class PartFile {
   readonly #path: string;
@@ -41,6 +49,7 @@ export class PartFile {
       ? { createNew: true }
       : { create: true, truncate: true };
     try {
+      if (isFolder(path)) throw new Error("it is a folder");
       Deno.mkdirSync(folder || "/", { recursive: true });
       this.#file = Deno.openSync(this.#part, { write: true, ...how });
     } catch (error) {
