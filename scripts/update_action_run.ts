@@ -17,6 +17,10 @@ import {
 import { environmentVariable } from "../lib/settings.ts";
 import { catchSignals } from "../lib/signals.ts";
 
+const SYNCHRONIZED =
+  "if its action is synchronized, Port takes the status from the answer to " +
+  'the webhook: set "synchronized" to false in the action, or leave out --status';
+
 /** The script. */
 export const script = defineScript({
   name: "update_action_run",
@@ -53,7 +57,11 @@ export const script = defineScript({
     "Its end, after the log of the build":
       "--log - --status SUCCESS <<< 'Deployed 1.4.2'",
   },
-  advice: { 404: "check --run-id and --region" },
+  advice: {
+    404: "check --run-id and --region",
+    409: SYNCHRONIZED,
+    422: SYNCHRONIZED,
+  },
   async run({ options, port, print, log, warn }) {
     const runId = options.runId ?? environmentVariable("PORT_RUN_ID");
     if (!runId) {
@@ -69,24 +77,25 @@ export const script = defineScript({
         "Missing what to update: give --log, --status or another",
       );
     }
-    const path = apiPath("actions", "runs", runId);
     const signal = options.log === "-" ? catchSignals() : undefined;
-    const runLog = new RunLog(port, runId, warn);
+    const runLog = new RunLog(port, runId, warn, endingOf(change));
     if (signal) await runLog.sendAll(openInput("-"), signal);
     else if (options.log !== undefined) await runLog.send(options.log);
-    const { run } = await port.request(isChange ? "PATCH" : "GET", path, {
-      action: `${isChange ? "update" : "get"} action run "${runId}"`,
-      ...(isChange && { body: change }),
-      idempotent: true,
-      expect: { run: "object" },
-      // After a signal, nothing is sent: the build has not ended well.
-      signal,
-    }).catch((error) => {
-      if (signal?.aborted) throw interrupted(signal, runLog);
-      if (runLog.error) warn(runLog.error.message);
-      throw error;
-    });
-    print(run);
+    const path = apiPath("actions", "runs", runId);
+    const answer = runLog.ended ??
+      await port.request(isChange ? "PATCH" : "GET", path, {
+        action: `${isChange ? "update" : "get"} action run "${runId}"`,
+        ...(isChange && { body: change }),
+        idempotent: true,
+        expect: { run: "object" },
+        // After a signal, nothing is sent: the build has not ended well.
+        signal,
+      }).catch((error) => {
+        if (signal?.aborted) throw interrupted(signal, runLog);
+        if (runLog.error) warn(runLog.error.message);
+        throw error;
+      });
+    print(answer.run ?? answer.runLog);
     log(`Updated run "${runId}"`);
     if (runLog.error) throw runLog.error;
   },
@@ -127,6 +136,17 @@ function readChange(
   };
 }
 
+/** What a log message can change in the run, if that is all that changes. */
+function endingOf(
+  { status, statusLabel, ...others }: JsonObject,
+): JsonObject | undefined {
+  if (status === undefined || Object.keys(others).length > 0) return undefined;
+  return {
+    terminationStatus: status,
+    ...(statusLabel !== undefined && { statusLabel }),
+  };
+}
+
 /**
  * The maximum length of a message, in characters. Port accepts this length even
  * escaped in JSON.
@@ -160,6 +180,7 @@ export class RunLog {
   readonly #action: string;
   readonly #warn: (line: string) => void;
   readonly #cancel = new AbortController();
+  #ending: JsonObject | undefined;
   #waiting = "";
   #isInputOver = false;
   /** Whether the last message ended within a line. */
@@ -171,9 +192,18 @@ export class RunLog {
   #failures = 0;
   #firstError: PortError | undefined;
   #lostLines = 0;
+  /** Port's answer to the message that ended the run. */
+  ended: JsonObject | undefined;
 
-  constructor(port: Port, id: string, warn: (line: string) => void) {
+  /** Creates a log; its last message ends the run if an `ending` is given. */
+  constructor(
+    port: Port,
+    id: string,
+    warn: (line: string) => void,
+    ending?: JsonObject,
+  ) {
     this.#port = port;
+    this.#ending = ending;
     this.#path = apiPath("actions", "runs", id, "logs");
     this.#action = `write to the log of action run "${id}"`;
     this.#warn = warn;
@@ -204,6 +234,7 @@ export class RunLog {
     const reader = stream.getReader();
     const stop = () => reader.cancel();
     signal.addEventListener("abort", () => {
+      this.#ending = undefined;
       setTimeout(stop, LAST_INPUT);
       setTimeout(() => this.#cancel.abort(), GRACE);
     });
@@ -276,7 +307,8 @@ export class RunLog {
     const message = text.slice(start).replace(/\n$/, "");
     try {
       // Port shows no empty message.
-      if (text.length > start) await this.#post(message || " ");
+      const isLast = this.#isInputOver && this.#waiting === "";
+      if (text.length > start) await this.#post(message || " ", isLast);
     } catch (error) {
       if (!(error instanceof PortError)) throw error;
       this.#fail(error, text);
@@ -286,14 +318,16 @@ export class RunLog {
     return true;
   }
 
-  async #post(message: string): Promise<void> {
-    await this.#port.request("POST", this.#path, {
+  async #post(message: string, isLast: boolean): Promise<void> {
+    const ending = isLast ? this.#ending : undefined;
+    const answer = await this.#port.request("POST", this.#path, {
       action: this.#action,
-      body: { message },
+      body: { message, ...ending },
       // A retry could log it twice.
       idempotent: false,
       signal: this.#cancel.signal,
     });
+    if (ending) this.ended = answer;
     this.#failures = 0;
   }
 

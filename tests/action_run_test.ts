@@ -24,6 +24,7 @@ import {
   start,
   words,
 } from "./support/run.ts";
+import { prepare } from "./support/calls.ts";
 import { withHandler } from "./support/server.ts";
 
 const CREATE = "create_action_run";
@@ -220,7 +221,7 @@ Deno.test("create_action_run --wait ends in time, however fast the log grows", a
     return Response.json({ run, runLogs: isGrowing ? [{ message: "x" }] : [] });
   };
   await withServer(answer, async (env) => {
-    const args = "-a deploy --wait 1ms --timeout 200ms --quiet";
+    const args = "-a deploy --wait 1ms --timeout 1s --quiet";
     assertError(await run(CREATE, args, { env }), 7, "is IN_PROGRESS");
     assert(pages < 10_000);
   });
@@ -505,9 +506,8 @@ Deno.test("update_action_run --log - sends many lines in order and in few reques
     assertEquals(messages.join("\n").split("\n"), lines);
     assert(messages.length <= 5, `${messages.length} messages`);
     assertEquals((await runOf(port, id)).status, "SUCCESS");
-    // The end of the run is the last that Port hears.
-    const sent = port.log.filter((line) => !line.startsWith("GET"));
-    assertMatch(sent.at(-1) ?? "", CHANGED);
+    // The last part of the log ends the run.
+    assertEquals(statuses(port, CHANGED), []);
   });
 });
 
@@ -567,13 +567,58 @@ Deno.test("update_action_run sends no log message twice, and still the status", 
       assertEquals([updated, others], [`Updated run "${id}"`, [""]]);
       const start = `error: Cannot write to the log of action run "${id}": `;
       const end = ` (1 line could not be sent); ${NOT_REPEATED}`;
-      assert(error.startsWith(start) && error.endsWith(end), error);
+      assert(error.startsWith(start) && error.includes(end), error);
       assertEquals(statuses(port, LOGGED).length, 1);
       const log = kind === "error" ? [] : ["Deployed"];
       assertEquals(await logOf(port, id), log, kind);
       assertEquals((await runOf(port, id)).status, "SUCCESS");
+      assertEquals(statuses(port, CHANGED), ["200"]);
     })
   ));
+});
+
+Deno.test("update_action_run ends a run with its last log message, in one request", async () => {
+  const cases: [
+    args: string,
+    stdin: string,
+    logged: number,
+    changed: number,
+  ][] = [
+    ["--log Deployed", "", 1, 0],
+    ["--log -", "Deployed", 1, 0],
+    // Nothing is left to say, or more is to be changed than a message can.
+    ["--log -", "", 0, 1],
+    ["--log=", "", 0, 1],
+    ["--log Deployed --summary Done", "", 1, 1],
+  ];
+  for (const [args, stdin, logged, changed] of cases) {
+    await withRun([], async (port, id) => {
+      const flags = `${args} --status FAILURE --status-label Red`;
+      const { code, stdout, stderr } = await update(port, id, flags, stdin);
+      assertEquals([code, stderr], [0, `Updated run "${id}"\n`], args);
+      const { status, statusLabel } = await runOf(port, id);
+      assertEquals([status, statusLabel], ["FAILURE", "Red"]);
+      const requests = [LOGGED, CHANGED].map((kind) =>
+        statuses(port, kind).length
+      );
+      assertEquals(requests, [logged, changed], args);
+      const { message, id: printed } = JSON.parse(stdout);
+      if (changed === 0) assertEquals(message, "Deployed");
+      else assertEquals(printed, id);
+    });
+  }
+});
+
+Deno.test("update_action_run explains why a synchronized run cannot be updated", async () => {
+  await withPort({ synchronized: ["deploy"] }, async (port) => {
+    const id = await prepare(port);
+    const says = 'set "synchronized" to false in the action';
+    assertError(await update(port, id, "--status SUCCESS"), 5, says);
+    const both = await update(port, id, "--log x --status SUCCESS");
+    assertEquals(both.code, 5);
+    assertStringIncludes(both.stderr, says);
+    assertEquals((await update(port, id, "--log x")).code, 0);
+  });
 });
 
 Deno.test("update_action_run repeats a log message that Port turned away", async () => {
@@ -599,11 +644,10 @@ Deno.test("update_action_run --log - goes on after an outage, and says once how 
     const [warning, ...others] = result.stderr.split("\n");
     const failure =
       `Cannot write to the log of action run "${id}": Port answered 502: 502 Bad Gateway`;
-    assertEquals(others, [
-      `Updated run "${id}"`,
-      `error: ${failure} (3 lines could not be sent); ${NOT_REPEATED}`,
-      "",
-    ]);
+    const [updated, error = "", ...none] = others;
+    assertEquals([updated, none], [`Updated run "${id}"`, [""]]);
+    const missing = `${failure} (3 lines could not be sent); ${NOT_REPEATED}`;
+    assert(error.startsWith(`error: ${missing}`), error);
     const intervals = "; trying again at longer intervals";
     assertEquals(warning, `warning: ${failure}${intervals}`);
     assertEquals(await logOf(port, id), ["line 4", "line 5"]);

@@ -64,6 +64,7 @@ export const ACTION_RUN_ROUTES: Routes = {
 
   "PATCH actions/runs/:run": (call, id) => {
     const stored = findRun(call, id);
+    refuseIfSynchronized(call, stored);
     const { externalRunId: _, message: __, ...change } = checkRunPatch(
       call.body,
     );
@@ -85,7 +86,10 @@ export const ACTION_RUN_ROUTES: Routes = {
       call.body,
     );
     const change = omitNullish({ status, statusLabel });
-    if (Object.keys(change).length > 0) updateRun(stored, change);
+    if (Object.keys(change).length > 0) {
+      refuseIfSynchronized(call, stored);
+      updateRun(stored, change);
+    }
     const runLog = {
       id: `l_${crypto.randomUUID()}`,
       runId: id,
@@ -102,6 +106,17 @@ function findRun({ runs }: Call, id: string): Run {
   const run = runs.get(id);
   if (run) return run;
   throw new HttpError(404, `Action run with id "${id}" does not exist`);
+}
+
+/** Port takes the status of such a run from the answer to its webhook. */
+function refuseIfSynchronized({ synchronized }: Call, { run }: Run): void {
+  const { identifier } = Object(run.action);
+  if (!synchronized.includes(identifier)) return;
+  throw new HttpError(
+    422,
+    `The action "${identifier}" is synchronized, its runs cannot be updated`,
+    "run_synchronized_error",
+  );
 }
 
 function updateRun(stored: Run, change: Json): Json {

@@ -23,6 +23,8 @@ export interface Call {
   notes: Set<string>;
   /** The identifiers of the self-service actions. */
   actions: string[];
+  /** Those whose runs cannot be updated. */
+  synchronized: string[];
   runs: Map<string, Run>;
   /** Throws a simulated failure now and then, for one entity of many. */
   failSometimes(): void;

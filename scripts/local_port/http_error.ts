@@ -17,12 +17,12 @@ const CODES: Readonly<Record<number, string>> = {
 
 /** Ends a request with an error in place of its reply. */
 export class HttpError extends Error {
-  constructor(readonly status: number, message: string) {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly code: string = CODES[status] ?? "internal_error",
+  ) {
     super(message);
-  }
-
-  get code(): string {
-    return CODES[this.status] ?? "internal_error";
   }
 }
 

@@ -41,6 +41,8 @@ export interface LocalPortOptions
    * @default {["deploy"]}
    */
   actions?: string[];
+  /** Those of them that are synchronized, so that runs cannot be updated. */
+  synchronized?: string[];
   /** The limits of each family of routes. @default those of Port */
   rateLimits?: RateLimits;
   /**
@@ -117,6 +119,7 @@ function makeAnswer(
     login: makeLogin(clock, options),
     catalogue,
     actions: options.actions ?? ["deploy"],
+    synchronized: options.synchronized ?? [],
     runs: new Map(),
     failSometimes: failures.failSometimes,
   };
