@@ -72,6 +72,35 @@ Deno.test("README's recipe for action runs runs only with a run id", async () =>
   });
 });
 
+Deno.test("the action for Port starts README's recipe and gives it the run id", async () => {
+  const file = "scripts/actions/run_circleci_pipeline.json";
+  const text = await Deno.readTextFile(new URL(file, ROOT));
+  const { url, method, synchronized, headers, body } = JSON.parse(text)
+    .invocationMethod;
+  assertEquals([method, synchronized], ["POST", false]);
+  assertMatch(
+    url,
+    /^https:\/\/circleci\.com\/api\/v2\/project\/\w+\/pipeline\/run$/,
+  );
+  // The token stays in Port's secrets.
+  assertEquals(headers["Circle-Token"], "{{ .secrets.CIRCLECI_TOKEN }}");
+  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+  for (
+    const name of [
+      file,
+      "CIRCLECI_TOKEN",
+      ...text.match(/\b[A-Z]+_[A-Z_]+\b/g) ?? [],
+    ]
+  ) {
+    assert(readme.includes(name), name);
+  }
+  const { definition_id, config, checkout, parameters } = body;
+  assertEquals(definition_id, "PIPELINE_DEFINITION_ID");
+  assertEquals(config, checkout);
+  assertEquals(parameters, { "port-run-id": "{{ .run.id }}" });
+  assert(readme.includes("\nparameters:\n  port-run-id:\n"));
+});
+
 Deno.test("the pipeline's job report-to-port leaves the version in Port, whatever it is", async () => {
   for (const version of ["1.4.2", HOSTILE]) {
     await withPort({}, async (port) => {
