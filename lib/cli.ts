@@ -192,8 +192,7 @@ const KINDS: Readonly<Record<PortError["kind"], [number, string]>> = {
 };
 
 /** A token from a login of the same run is valid. */
-const NEW_TOKEN =
-  "the token from PORT_ACCESS_TOKEN is no longer valid: run log_in.ts again";
+const NEW_TOKEN = "PORT_ACCESS_TOKEN is no longer valid: run log_in.ts again";
 
 /** Port's support asks for it. */
 function traceNote(id: string | null | undefined): string {

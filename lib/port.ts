@@ -323,8 +323,7 @@ function kindOf(status: number, path: string): PortErrorKind {
   // A success gets here if its body is not as expected.
   if (status < 400) return "not-port";
   if (status === 404) return path === LOGIN ? "not-port" : "not-found";
-  const isContent = status < 500 && !RETRYABLE.has(status);
-  return isContent ? "rejected" : "unavailable";
+  return status < 500 && !RETRYABLE.has(status) ? "rejected" : "unavailable";
 }
 
 /** Reads at most 256 MiB (2^28 bytes), as a body may never end. */

@@ -119,8 +119,7 @@ Deno.test("execute() answers wrong input with one line and exit code 2", async (
   }
 });
 
-const TOKEN =
-  "the token from PORT_ACCESS_TOKEN is no longer valid: run log_in.ts again";
+const TOKEN = "PORT_ACCESS_TOKEN is no longer valid: run log_in.ts again";
 const LOGIN = "check PORT_CLIENT_ID, PORT_CLIENT_SECRET and --region";
 const ADMIN = "ask an admin of Port to give the credentials permission";
 const IDENTIFIERS = "check the identifiers and --region";

@@ -69,7 +69,7 @@ Deno.test("a token that Port rejects is renewed with credentials, or named witho
       }
       if (token === "made-up-token") {
         assertEquals(renewed.code, 0, renewed.stderr);
-        const says = "the token from PORT_ACCESS_TOKEN is no longer valid";
+        const says = "PORT_ACCESS_TOKEN is no longer valid";
         assertError(refused, 3, says);
       }
       assert(refused.code > 0);

@@ -101,7 +101,7 @@ Deno.test("upsert_entity creates missing related entities only on request", asyn
     await put(port, "team", ["core"]);
     await assertFailures(port, "upsert_entity", [
       [args, 4, `entity "checkout" in blueprint "service": ${missing}`],
-      [args, 4, `create what is missing, or use ${flag}\n`],
+      [args, 4, `create what is missing, or use ${flag}`],
     ]);
     await port.run("upsert_entity", `${args} ${flag}`);
     assertEquals(await port.entity("service", "checkout"), {
