@@ -80,13 +80,33 @@ export function parseRule(flag: string, written: string): Rule {
 }
 
 /** The error for a value that may be text or something else. */
-function unclear(rule: Rule, reason: string): UsageError {
+function unclear(rule: Rule, reason: string, json = rule.text): UsageError {
   const { source, path, operator, text } = rule;
   return new UsageError(
     `Cannot use ${source}: ${reason}: write ` +
       `'${path}${operator}${JSON.stringify(text)}' for text, or ` +
-      `'${path}${operator.replace("=", ":=")}${text}' for JSON`,
+      `'${path}${operator.replace("=", ":=")}${json}' for JSON`,
   );
+}
+
+/** What people write for a boolean. */
+const BOOLEANS = new Map([
+  ...["true", "yes", "on"].map((word) => [word, "true"] as const),
+  ...["false", "no", "off"].map((word) => [word, "false"] as const),
+]);
+
+/**
+ * Throws if a value of unknown type may be meant as a boolean, such as `True`:
+ * as text, it would never be equal to one.
+ *
+ * @param rule The rule.
+ * @throws {UsageError} If it may.
+ */
+export function rejectBooleanWord(rule: Rule): void {
+  const { path, text, json } = rule;
+  const boolean = BOOLEANS.get(text.toLowerCase());
+  if (json !== undefined || boolean === undefined || text === boolean) return;
+  throw unclear(rule, `the type of ${path} is not known`, boolean);
 }
 
 function isOrder(operator: string): boolean {
@@ -114,6 +134,7 @@ export function readValue(rule: Rule, type: Type | undefined): Json {
     );
   }
   if (type === undefined && !isOrder(operator)) {
+    rejectBooleanWord(rule);
     if (json !== undefined || !isJson(text)) return json ?? text;
     throw unclear(rule, `the type of ${path} is not known`);
   }

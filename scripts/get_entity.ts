@@ -24,10 +24,12 @@ import {
   type JsonObject,
   type Port,
   PortError,
+  type RequestOptions,
 } from "../lib/port.ts";
 import {
   parseRule,
   readValue,
+  rejectBooleanWord,
   type Rule,
   type Type,
   typeOfValue,
@@ -125,6 +127,7 @@ export const script = defineScript({
     );
     const ask = async (timeout: number) => {
       const limit = { timeout: Math.min(timeout, settings.timeout) };
+      gate.limit = limit;
       const entity = await getEntity(port, blueprint, identifier, query, limit)
         .catch((error) => gate.checkMissing(error, options));
       if (entity !== undefined) await gate.check(entity);
@@ -194,6 +197,8 @@ function checkFlags(
 /** What must hold before a pipeline goes on. If in doubt, it stays shut. */
 export class Gate {
   #types: Types | undefined;
+  /** The limits of its requests. */
+  limit: RequestOptions = {};
 
   /**
    * Creates a gate.
@@ -273,9 +278,9 @@ export class Gate {
     const found = actual ?? null;
     const type = found === null ? await this.#typeOf(rule) : typeOfValue(found);
     // Without a type and a value to take it from, only "not set" can be equal.
-    const value = found === null && type === undefined
-      ? rule.json
-      : readValue(rule, type);
+    const isUntyped = found === null && type === undefined;
+    if (isUntyped) rejectBooleanWord(rule);
+    const value = isUntyped ? rule.json : readValue(rule, type);
     // A blueprint does not describe what is inside a value.
     const isUnknown = actual === undefined && locate(names).isBelow;
     if (!isUnknown && await isMet(found, operator, value, type)) return [];
@@ -296,7 +301,7 @@ export class Gate {
   async #readTypes(): Promise<Types> {
     try {
       return this.#types ??= typesOf(
-        await getBlueprint(this.port, this.blueprint),
+        await getBlueprint(this.port, this.blueprint, this.limit),
       );
     } catch (error) {
       if (!isNotFound(error)) throw error;

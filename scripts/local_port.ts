@@ -5,6 +5,7 @@
  * @module
  */
 import { parseArgs } from "jsr:@std/cli@1.0.30/parse-args";
+import { VERSION } from "../lib/port.ts";
 import { omitNullish } from "./local_port/model.ts";
 import {
   FAMILY_NAMES,
@@ -37,6 +38,7 @@ ${
     `  ${`--${name} ${value}`.padEnd(22)}  ${help}`
   ).join("\n")
 }
+  ${"--version".padEnd(22)}  Show the version
   ${"-h, --help".padEnd(22)}  Show this text
 
 Environment:
@@ -49,16 +51,17 @@ Examples:
   # Fail one request in five, the same ones in every run
   scripts/local_port.ts --fail-rate 0.2 --latency 50ms --seed 7`;
 
-/** Parses the command line; `undefined` if it asks for help. */
-function parseCommandLine(args: string[]): LocalPortOptions | undefined {
+/** Parses the command line; returns the text if it asks for one. */
+function parseCommandLine(args: string[]): LocalPortOptions | string {
   const flags: Record<string, unknown> = parseArgs(args, {
     string: Object.keys(FLAGS),
     collect: Object.keys(FLAGS),
-    boolean: ["help"],
+    boolean: ["help", "version"],
     alias: { h: "help" },
     unknown: throwUnknown,
   });
-  if (flags.help) return undefined;
+  if (flags.help) return HELP;
+  if (flags.version) return VERSION;
   const readAll = <Value>(name: string, parse: (text: string) => Value) =>
     [flags[name] ?? []].flat().map(String).map((text) => {
       if (text === "") throw new Error(`Missing the value of --${name}`);
@@ -144,7 +147,7 @@ function parseRateLimits(
 /** Runs a local Port until it is interrupted. */
 async function main(): Promise<void> {
   const options = parseCommandLine(Deno.args);
-  if (options === undefined) return console.log(HELP);
+  if (typeof options === "string") return console.log(options);
   const clientId = Deno.env.get("PORT_CLIENT_ID");
   const clientSecret = Deno.env.get("PORT_CLIENT_SECRET");
   const { url, close } = await startLocalPort({

@@ -154,6 +154,11 @@ async function readQuery(
   };
 }
 
+/** The metadata, as Port's search names it. */
+const SEARCHABLE: Types = new Map(
+  [...METADATA].map(([name, type]) => [`$${name}`, type]),
+);
+
 /** Completes the path of a rule: `version` is short for `properties.version`. */
 async function findPath(
   rule: Rule,
@@ -180,7 +185,7 @@ async function findPath(
     throw refuse(`it may mean ${first} or ${other}: write one of them`);
   }
   if (path !== undefined) return path;
-  if (isMeta) throw await unknownName(rule, METADATA, "Port's search");
+  if (isMeta) throw await unknownName(rule, SEARCHABLE, "Port's search");
   if (blueprint === undefined) return key;
   throw await unknownName(rule, types, `blueprint "${blueprint}"`);
 }

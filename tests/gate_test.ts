@@ -417,6 +417,8 @@ Deno.test("Gate stays shut if an expectation cannot be met", async () => {
     ["properties.locked!=yes", bool],
     ["properties.locked!=yes", bool, {}],
     ["properties.isBig!=True", bool, {}],
+    // The type of a mirror is that of its value, if there is one.
+    ["properties.imageTag!=True", "'properties.imageTag!:=true' for JSON", {}],
     ["properties.version>1.9", "must be compared with = or !="],
     ["properties.replicas!=x", "must be compared with a number"],
     ["properties.version!:=1.10", "must be compared with text"],

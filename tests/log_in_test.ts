@@ -24,14 +24,16 @@ Deno.test("log_in gives later steps a token, and never prints it", async () => {
       assertEquals([code, stderr], [0, ""]);
       assertMatch(stdout, /^Logged in: .* for 1(?:80|79) minutes more\n$/);
       assert(token.length > 20 && !stdout.includes(token));
-      const before = logins(port);
+      const [before, requests] = [logins(port), port.log.length];
       const env = { API_URL: port.url, PORT_ACCESS_TOKEN: token };
-      for (const name of ["upsert_entity", "get_entity"]) {
+      const steps = ["upsert_entity", "get_entity"];
+      for (const name of steps) {
         const step = await run(name, [...ENTITY, "--verbose"], { env });
         assertEquals(step.code, 0, step.stderr);
         assert(!(step.stdout + step.stderr).includes(token));
       }
       assertEquals(logins(port), before);
+      assertEquals(port.log.length - requests, steps.length);
     });
   });
 });

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "jsr:@std/assert@1.0.19";
 import { ENVIRONMENT, EXIT_CODES, optionRows } from "../lib/help.ts";
 import { COMMON_OPTIONS, type ScriptInfo } from "../lib/options.ts";
+import { VERSION } from "../lib/port.ts";
 import { CALLS, CIRCLECI, prepare } from "./support/calls.ts";
 import { type Config, parseConfig, runJob } from "./support/pipeline.ts";
 import { put, type TestPort, withPort } from "./support/port.ts";
@@ -64,8 +65,11 @@ Deno.test("README shows the variables and exit codes that the code has", () => {
   assertTable(["exit code", "meaning"], ...Object.entries(EXIT_CODES));
 });
 
-Deno.test("--help of each script shows its option table", async () => {
+Deno.test("--help of each script shows its option table, --version its version", async () => {
+  assertEquals((await run("local_port", "--version")).stdout, `${VERSION}\n`);
   for (const script of SCRIPTS) {
+    const version = await run(script.name, "--version");
+    assertEquals([version.code, version.stdout], [0, `${VERSION}\n`]);
     const { code, stdout } = await run(script.name, "--help");
     assertEquals(code, 0);
     const shown = stdout.replace(/^ +/gm, "").replace(/(?<=\S) {2,}/g, "\t");
@@ -163,8 +167,9 @@ Deno.test("the job and README give the permissions of the script's first line", 
   }
 });
 
-Deno.test("README says what changed with the major version of deno.json", async () => {
+Deno.test("README says what changed with the major version of deno.json, which is that of the code", async () => {
   const { version } = JSON.parse(await read("deno.json").then(dropComments));
+  assertEquals(version, VERSION);
   const [major] = version.split(".");
   assert(README.includes(`## Upgrading to ${major}.0\n`));
   assert(README.includes(`Version ${major}.0.0 `));

@@ -78,7 +78,7 @@ Deno.test("readValue() reads the value as the type says", () => {
       "2025-01-31T01:00:00.5+01:00",
     ],
     [undefined, "a=1.4.2", "1.4.2"],
-    [undefined, "a!=True", "True"],
+    [undefined, 'a!="True"', "True"],
     [undefined, 'a="1.10"', "1.10"],
     [undefined, "a:=1.10", 1.1],
     [undefined, "a>3", 3],
@@ -127,6 +127,8 @@ Deno.test("readValue() rejects a value of another type", () => {
     ],
     [undefined, "a=true", `write 'a="true"' for text, or 'a:=true' for JSON`],
     [undefined, "a=[1]", `write 'a="[1]"' for text, or 'a:=[1]' for JSON`],
+    [undefined, "a!=True", `'a!="True"' for text, or 'a!:=true' for JSON`],
+    [undefined, "a=no", `write 'a="no"' for text, or 'a:=false' for JSON`],
     [undefined, "a=7e12345", `write 'a="7e12345"' for text`],
   ];
   for (const [type, rule, message] of cases) {

@@ -179,6 +179,7 @@ Deno.test("search_entities --where rejects what the blueprint does not have, bef
     ],
     ["properties.image!=x", "did you mean relations.image?"],
     ["$version!=1", "Port's search has no $version"],
+    ["$updatedat!=1", "no $updatedat, did you mean $updatedAt?"],
     ["locked!=True", "must be compared with true or false"],
     ["locked!=yes", "must be compared with true or false"],
     ["version>1.9", "must be compared with = or !="],
@@ -430,7 +431,7 @@ Deno.test("search_entities rejects wrong arguments with exit code 2, before any 
     ["-w version>x", "version must be compared with a number or a date"],
     ["-w $updatedAt<yesterday", "$updatedAt must be compared with a date"],
     ["-w title>1", "title must be compared with = or !="],
-    ["-w $titel!=x", "Port's search has no $titel, did you mean title?"],
+    ["-w $titel!=x", "Port's search has no $titel, did you mean $title?"],
     ...[
       "properties.config.on=true",
       "tags.0=go",
