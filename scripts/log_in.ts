@@ -36,7 +36,9 @@ export const script = defineScript({
     });
     setVariables(login);
     const minutes = Math.floor(Number(login.expiresIn) / 60);
-    print(`Logged in: later steps use this token, for ${minutes} minutes more`);
+    print(
+      `Logged in: the token for later steps is valid for ${minutes} minutes`,
+    );
   },
 });
 

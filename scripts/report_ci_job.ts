@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ciJobIdentifier } from "../lib/ci_job.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
 import { buildEntity } from "../lib/entity.ts";
 import { UsageError } from "../lib/errors.ts";
@@ -56,6 +57,10 @@ export const script = defineScript({
       value: "ID",
       help: "Identifier of the entity (default the id of the job)",
     },
+    job: {
+      value: "NAME",
+      help: "Name of the job, so that close_ci_job.ts can close its report",
+    },
     map: {
       value: "NAME=VARIABLE",
       repeat: true,
@@ -100,7 +105,15 @@ export const script = defineScript({
   async run({ options, settings, port, print, log, warn }) {
     checkOneOf(JOB_STATUSES, options.status, "--status");
     for (const name of options.only) checkOneOf(JOB_PROPERTIES, name, "--only");
-    const job = readCiJob(options.status, new Date());
+    if (options.job !== undefined && options.identifier !== undefined) {
+      throw new UsageError("Cannot use --job with --identifier: drop one");
+    }
+    const job = readCiJob(
+      options.status,
+      new Date(),
+      environmentVariable,
+      options.job,
+    );
     const { blueprint, entity } = await buildEntity({
       blueprint: options.blueprint ?? "ciJob",
       identifier: options.identifier ?? job.identifier,
@@ -227,6 +240,7 @@ const ALWAYS_SET = [
  * @param status One of {@linkcode JOB_STATUSES}.
  * @param now The current time.
  * @param variable How to read the environment.
+ * @param job The name of the job, if other jobs must know its identifier.
  * @returns The job.
  * @throws {UsageError} Outside CircleCI, naming the variables that are missing.
  */
@@ -234,6 +248,7 @@ export function readCiJob(
   status: string,
   now: Date,
   variable: ReadVariable = environmentVariable,
+  job?: string,
 ): CiJob {
   const missing = ALWAYS_SET.filter((name) => !variable(name));
   if (missing.length > 0) {
@@ -242,8 +257,9 @@ export function readCiJob(
         "readable: run it in a job of CircleCI, with --allow-env=CIRCLE*",
     );
   }
-  const [id, name, number, nodes, node] = [
+  const [id = "", workflow = "", name, number, nodes, node] = [
     "CIRCLE_WORKFLOW_JOB_ID",
+    "CIRCLE_WORKFLOW_ID",
     "CIRCLE_JOB",
     "CIRCLE_BUILD_NUM",
     "CIRCLE_NODE_TOTAL",
@@ -251,8 +267,11 @@ export function readCiJob(
   ].map((name) => variable(name) ?? "");
   const isParallel = Number(nodes) > 1;
   const time = status === "running" ? "startedAt" : "finishedAt";
+  const ofNode = isParallel ? `${id}-${node}` : id;
   return {
-    identifier: isParallel ? `${id}-${node}` : `${id}`,
+    identifier: job === undefined
+      ? ofNode
+      : ciJobIdentifier(workflow, job, Number(node)),
     title: `${name} #${number}` + (isParallel ? ` (${node})` : ""),
     properties: {
       ...readVariables(FROM_VARIABLE, variable),

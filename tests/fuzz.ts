@@ -47,7 +47,8 @@ export function makeHold(seed: number): Hold {
 }
 
 const NAMES =
-  "bulk_upsert_entities create_action_run delete_entity get_entity log_in " +
+  "bulk_upsert_entities close_ci_job create_action_run delete_entity " +
+  "get_entity log_in " +
   "report_ci_job search_entities update_action_run upsert_blueprint " +
   "upsert_entity";
 

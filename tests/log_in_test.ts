@@ -22,7 +22,7 @@ Deno.test("log_in gives later steps a token, and never prints it", async () => {
     await withBashEnv(async (path) => {
       const { code, stdout, stderr, token } = await logIn(port, path);
       assertEquals([code, stderr], [0, ""]);
-      assertMatch(stdout, /^Logged in: .* for 1(?:80|79) minutes more\n$/);
+      assertMatch(stdout, /^Logged in: .* for 1(?:80|79) minutes\n$/);
       assert(token.length > 20 && !stdout.includes(token));
       const [before, requests] = [logins(port), port.log.length];
       const env = { API_URL: port.url, PORT_ACCESS_TOKEN: token };

@@ -142,6 +142,7 @@ Deno.test("each script's first line holds no more permissions than it needs", as
     upsert_entity: `${env},BASH_ENV read=. write=/tmp`,
     get_entity: `${env},BASH_ENV read=.env write=/tmp`,
     report_ci_job: "env=PORT_*,API_URL,CIRCLE* read=.env",
+    close_ci_job: `${env},CIRCLE_WORKFLOW_ID read=.env`,
     upsert_blueprint: `${env} read=.`,
     bulk_upsert_entities:
       `${env},CIRCLE_NODE_INDEX,CIRCLE_NODE_TOTAL read=. write=.`,
@@ -193,6 +194,7 @@ const NEEDS: Need[] = [
     CIRCLE_NODE_INDEX: "CIRCLE_NODE_INDEX",
     CIRCLE_NODE_TOTAL: "CIRCLE_NODE_TOTAL",
   }],
+  ["close_ci_job", "--job=build", { CIRCLE_WORKFLOW_ID: "CIRCLE_WORKFLOW_ID" }],
   ["report_ci_job", "-s running", { "CIRCLE*": "--allow-env=CIRCLE*" }],
 ];
 

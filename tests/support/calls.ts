@@ -30,6 +30,7 @@ export const CALLS: Record<string, { args: string[]; stdin?: string }> = {
   upsert_entity: { args: ENTITY },
   get_entity: { args: ENTITY },
   report_ci_job: { args: ["--status", "running"] },
+  close_ci_job: { args: ["--job", "build"] },
   upsert_blueprint: { args: ["blueprints/image.json"] },
   bulk_upsert_entities: {
     args: ["-b", "service", "--concurrency", "1"],
