@@ -79,7 +79,7 @@ Deno.test("each bundle is small, says its permissions and licence, and runs alon
     const scripts = Object.keys(CALLS);
     const bundles = scripts.map((name) => `${name}.js`);
     const names = [...Deno.readDirSync(folder)].map(({ name }) => name);
-    assertEquals(names.sort(), ["SHA256SUMS", ...bundles].sort());
+    assertEquals(names.sort(), ["SHA256SUMS", "orb.yml", ...bundles].sort());
     await Promise.all(
       scripts.map((name) => assertBundle(`${folder}/${name}.js`, name)),
     );

@@ -6,7 +6,7 @@ import {
   runWorkflow,
 } from "./support/pipeline.ts";
 import { CIRCLECI, prepare } from "./support/calls.ts";
-import { put, type TestPort, withPort, WRONG_SECRET } from "./support/port.ts";
+import { put, type TestPort, withPort } from "./support/port.ts";
 import { ROOT } from "./support/run.ts";
 
 const TEXT = await Deno.readTextFile(new URL(".circleci/config.yml", ROOT));
@@ -14,14 +14,6 @@ const CONFIG = parseConfig(TEXT);
 
 /** Text that would do harm in a shell line. */
 const HOSTILE = "\"; touch pwned; $(touch pwned) `touch pwned` ' \\ !x\t<&1";
-
-/** Runs steps, as the only job of this configuration. */
-async function runSteps(port: TestPort, ...steps: Config[]) {
-  const config = { ...CONFIG, jobs: { job: { executor: "deno", steps } } };
-  return await runJob(config, "job", {}, port);
-}
-
-const CHECKOUT = { blueprint: "service", identifier: "checkout" };
 
 async function putCheckout(port: TestPort, properties: Config) {
   await put(port, "service", [{ identifier: "checkout", properties }]);
@@ -141,163 +133,12 @@ Deno.test("the pipeline's job deploy stops in red while production is locked", a
     assert(result.isFailed);
     assertEquals(result.ran, [
       "Log in to Port",
-      "Read an entity from Port",
+      "Stop while production is locked",
       "Report the job to Port as failure",
     ]);
     assertMatch(result.stderr, /locked_in_prod is true, expected not true/);
     const { status, startedAt } = await properties(port, "ciJob", JOB);
     assertEquals([status, startedAt], ["failure", undefined]);
-  });
-});
-
-Deno.test("with-ci-job-report leaves a failure in Port and the job red", async () => {
-  await withPort({}, async (port) => {
-    const fails = { run: { name: "fails", command: "false" } };
-    const steps = [{ run: "echo one" }, fails, { run: "echo never" }];
-    const result = await runSteps(port, { "with-ci-job-report": { steps } });
-    assert(result.isFailed);
-    assertEquals(result.ran, [
-      "Report the job to Port as running",
-      "echo one",
-      "fails",
-      "Report the job to Port as failure",
-    ]);
-    const { status, finishedAt } = await properties(port, "ciJob", JOB);
-    assertEquals(status, "failure");
-    assertMatch(finishedAt, /^\d{4}-\d\d-\d\dT.*Z$/);
-  });
-});
-
-Deno.test("with-ci-job-report fails the job for its report only with soft-fail: false", async () => {
-  await withPort({}, async (port) => {
-    const env = { ...port.env, ...WRONG_SECRET };
-    const report = { steps: [{ run: "echo works" }] };
-    const soft = await runSteps({ ...port, env }, {
-      "with-ci-job-report": report,
-    });
-    assertEquals([soft.isFailed, soft.stdout], [false, "works\n"]);
-    assertMatch(soft.stderr, /warning: .*\(--soft-fail\) \(https:\S+\/42\)/);
-    const hard = await runSteps({ ...port, env }, {
-      "with-ci-job-report": { ...report, "soft-fail": false },
-    });
-    assertEquals([hard.isFailed, hard.stdout], [true, ""]);
-  });
-});
-
-Deno.test("upsert-entity and get-entity take hostile parameters for values only", async () => {
-  await withPort({}, async (port) => {
-    const text = JSON.stringify(HOSTILE);
-    const upsert = {
-      ...CHECKOUT,
-      title: HOSTILE,
-      properties: `{"url": "https://acme.test", "language": ${text}}`,
-      relations: '{"image": "not+there:yet"}',
-      "create-missing-related-entities": true,
-      "set-env": "TITLE=title\nLINK=properties.url",
-    };
-    const get = {
-      ...CHECKOUT,
-      expect: `title=${text}\nproperties.version!=1`,
-      "set-env": "LANGUAGE=properties.language",
-    };
-    const { isFailed, stderr } = await runSteps(
-      port,
-      { "upsert-entity": upsert },
-      { "get-entity": get },
-      { run: `printf '%s\\n' "$TITLE" "$LINK" "$LANGUAGE" >&2` },
-    );
-    assert(!isFailed, stderr);
-    const values = `${HOSTILE}\nhttps://acme.test\n${HOSTILE}\n`;
-    assert(stderr.includes(values), stderr);
-  });
-});
-
-Deno.test("upsert-entity and get-entity take values that look like flags", async () => {
-  await withPort({}, async (port) => {
-    const identifier = "--replace";
-    const entity = { blueprint: "service", identifier };
-    await put(port, "service", [{ identifier, properties: { version: "1" } }]);
-    const none = { properties: "", relations: "" };
-    const { isFailed, stderr } = await runSteps(
-      port,
-      { "upsert-entity": { ...entity, ...none, title: "--replace" } },
-      { "get-entity": { ...entity, expect: "title=--replace" } },
-      { "get-entity": { ...entity, expect: "--select" } },
-    );
-    assert(isFailed);
-    assert(stderr.includes('Cannot read --expect "--select"'), stderr);
-    assertEquals(await properties(port, "service", identifier), {
-      version: "1",
-    });
-  });
-});
-
-Deno.test("report-ci-job takes hostile parameters for values only", async () => {
-  const cases: [parameters: Config, says?: string][] = [
-    [{ blueprint: HOSTILE }, "Cannot use the blueprint identifier"],
-    [{ blueprint: "--only" }, "Cannot upsert"],
-    [{ relations: HOSTILE }, "Cannot read --relation"],
-    [{ relations: "--only" }, "Cannot read --relation"],
-    [{ relations: `image:=["${HOSTILE}"]` }, "Cannot read --relation"],
-    [{ relations: 'image:=["a+b", "c:d"]' }],
-  ];
-  await withPort({}, async (port) => {
-    for (const [parameters, says] of cases) {
-      const { isFailed, stderr } = await runSteps(port, {
-        "report-ci-job": { status: "running", ...parameters },
-      });
-      assertEquals(isFailed, says !== undefined, stderr);
-      assert(stderr.includes(says ?? ""), stderr);
-    }
-    const { relations } = Object(await port.entity("ciJob", JOB));
-    assertEquals(relations, { image: ["a+b", "c:d"] });
-  });
-});
-
-Deno.test("upsert-entity can replace, and can fail softly", async () => {
-  await withPort({}, async (port) => {
-    await putCheckout(port, { version: "1", replicas: 2 });
-    const upsert = (parameters: Config) => ({
-      "upsert-entity": { ...CHECKOUT, ...parameters },
-    });
-    const { isFailed, stderr } = await runSteps(
-      port,
-      upsert({ properties: '{"version": "2"}', replace: true }),
-      upsert({ properties: '{"colour": "red"}', "soft-fail": true }),
-    );
-    assert(!isFailed, stderr);
-    const after = { version: "2" };
-    assertEquals(await properties(port, "service", "checkout"), after);
-  });
-});
-
-Deno.test("get-entity waits for what is expected", async () => {
-  await withPort({}, async (port) => {
-    const expect = "properties.approvedVersion=1.4.2";
-    const get = { "get-entity": { ...CHECKOUT, expect, wait: "1s" } };
-    const { isFailed, stderr } = await runSteps(port, get);
-    assert(isFailed);
-    assertMatch(stderr, /Waiting: Cannot get entity[^]* \(waited 1 s\)/);
-    await putCheckout(port, { approvedVersion: "1.4.2" });
-    assert(!(await runSteps(port, get)).isFailed);
-  });
-});
-
-Deno.test("get-entity lets a first deploy pass, with a default for its variables", async () => {
-  await withPort({}, async (port) => {
-    const first = {
-      ...CHECKOUT,
-      "set-env": "PREVIOUS=properties.version",
-      default: "none",
-      expect: "properties.locked_in_prod!=true",
-      "allow-missing": true,
-    };
-    const steps = [{ "get-entity": first }, { run: 'echo "was $PREVIOUS"' }];
-    const { isFailed, stdout, stderr } = await runSteps(port, ...steps);
-    assert(!isFailed, stderr);
-    assertMatch(stdout, /was none/);
-    const shut = { ...first, "allow-missing": false };
-    assert((await runSteps(port, { "get-entity": shut })).isFailed);
   });
 });
 

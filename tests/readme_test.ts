@@ -3,6 +3,7 @@ import { ENVIRONMENT, EXIT_CODES, optionRows } from "../lib/help.ts";
 import { COMMON_OPTIONS, type ScriptInfo } from "../lib/options.ts";
 import { VERSION } from "../lib/port.ts";
 import { CALLS, CIRCLECI, prepare } from "./support/calls.ts";
+import { ORB } from "./support/orb.ts";
 import { type Config, parseConfig, runJob } from "./support/pipeline.ts";
 import { put, type TestPort, withPort } from "./support/port.ts";
 import { permissionsOf, ROOT, run, withBashEnv } from "./support/run.ts";
@@ -132,13 +133,13 @@ Deno.test("README's CircleCI job is the one of this repository's own pipeline", 
 });
 
 Deno.test("README's recipes run as written", async () => {
-  const recipes = blocks("yaml").slice(1).map(parseConfig);
+  const recipes = blocks("yaml").slice(1).map(parseConfig)
+    .filter(({ jobs }) => jobs);
   assert(recipes.length >= 3);
-  const { commands = {} } = CONFIG;
   for (const recipe of recipes) {
     for (const name of Object.keys(recipe.jobs ?? {})) {
       await withExamples(async (port, { PORT_RUN_ID }) => {
-        const config = { ...recipe, commands };
+        const config = { ...recipe, orbs: { port: ORB } };
         const pipeline = { "pipeline.parameters.port-run-id": PORT_RUN_ID };
         const result = await runJob(config, name, {}, port, pipeline);
         assert(!result.isFailed, `${name}: ${result.stderr}`);

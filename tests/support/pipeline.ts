@@ -1,14 +1,14 @@
 /**
  * Runs the jobs and workflows of a CircleCI configuration as CircleCI does: it
- * expands commands and parameters, runs each step in its own shell, and supports
- * `$BASH_ENV`, `when`, `requires` and `context`.
+ * expands commands, inline orbs and parameters, runs each step in its own shell,
+ * and supports `$BASH_ENV`, `when`, `requires` and `context`.
  *
  * @module
  */
 import { parse } from "npm:yaml@2.9.1";
 import { CIRCLECI } from "./calls.ts";
 import { type TestPort } from "./port.ts";
-import { withShell } from "./shell.ts";
+import { copyRepository, withShell } from "./shell.ts";
 
 /** Anything that YAML can hold. */
 type Value = string | number | boolean | null | Value[] | Config;
@@ -70,15 +70,18 @@ export async function runJob(
   port: TestPort,
   pipeline: Config = {},
 ): Promise<JobResult> {
-  const job = mapping(mapping(config.jobs)[name]);
+  const [scope, own] = find(config, name);
+  const job = mapping(mapping(scope.jobs)[own]);
   const values = { ...withDefaults(job, parameters), ...pipeline };
   const variables = toStrings(fill(job.environment ?? {}, values));
   const result = { isFailed: false, ran: [], stdout: "", stderr: "" };
+  // Without a checkout, a job begins in an empty folder.
+  const hasCheckout = list(job.steps).includes("checkout");
   return await withShell(port, async (shell) => {
     const bashEnv = await Deno.makeTempFile();
     try {
       const env = { ...CIRCLECI, ...variables, BASH_ENV: bashEnv };
-      for (const step of expand(config, list(job.steps), values)) {
+      for (const step of expand(scope, list(job.steps), values)) {
         await runStep(
           step,
           result,
@@ -89,7 +92,15 @@ export async function runJob(
       await Deno.remove(bashEnv);
     }
     return result;
-  });
+  }, hasCheckout ? copyRepository : Deno.mkdir);
+}
+
+/** An element, such as `port/gate`, is found in its orb, or in the file itself. */
+function find(config: Config, name: string): [scope: Config, own: string] {
+  const [prefix = "", own] = name.split("/");
+  if (own === undefined) return [config, name];
+  const { orbs = {} } = config;
+  return [{ ...mapping(mapping(orbs)[prefix]), orbs }, own];
 }
 
 /**
@@ -157,7 +168,6 @@ async function runStep(
 
 /** Expands steps into `run` steps; others, such as `checkout`, are left out. */
 function expand(config: Config, steps: Value[], values: Config): Step[] {
-  const commands = mapping(config.commands ?? {});
   return steps.flatMap((step) => {
     const [kind = "", raw = {}] = typeof step === "string"
       ? [step]
@@ -173,10 +183,11 @@ function expand(config: Config, steps: Value[], values: Config): Step[] {
     }
     const body = fill(raw, values);
     if (kind === "run") return [toStep(body)];
-    const command = commands[kind];
+    const [scope, own] = find(config, kind);
+    const command = mapping(scope.commands ?? {})[own];
     if (command === undefined) return [];
     return expand(
-      config,
+      scope,
       list(mapping(command).steps),
       withDefaults(mapping(command), mapping(body)),
     );
@@ -188,7 +199,7 @@ function toStep(body: Value): Step {
     typeof body === "string" ? { command: body } as Config : mapping(body);
   return {
     name: String(name ?? command),
-    command: String(command),
+    command: String(command).replaceAll("\\<<", "<<"),
     environment: toStrings(environment),
     when: String(when),
   };

@@ -18,15 +18,17 @@ export type Shell = (
  *
  * @param port The local Port.
  * @param test The test.
+ * @param create Creates the folder in which the commands run.
  */
 export async function withShell<Outcome>(
   port: TestPort,
   test: (shell: Shell) => Promise<Outcome>,
+  create: (folder: string) => Promise<void> = copyRepository,
 ): Promise<Outcome> {
   return await withFolder(async (folder) => {
     const repository = `${folder}/repository`;
     const PATH = `${folder}/bin:${Deno.env.get("PATH")}`;
-    await copyRepository(repository);
+    await create(repository);
     await writeShims(folder, new URL(port.url).host);
     return await test(async (commands, env) => {
       const result = await runProcess(
@@ -56,7 +58,7 @@ export async function runInShell(
  * @param target The new folder.
  */
 export async function copyRepository(target: string): Promise<void> {
-  const parts = ["scripts", "lib", "deno.json", "deno.lock", "LICENSE"];
+  const parts = "scripts lib .circleci deno.json deno.lock LICENSE".split(" ");
   await Deno.mkdir(target);
   const sources = parts.map((part) => new URL(part, ROOT).pathname);
   await runProcess("cp", ["-r", ...sources, target]);

@@ -1,0 +1,20 @@
+# The variables that hold the credentials are parameters.
+export PORT_CLIENT_ID="${!PARAM_CLIENT_ID}"
+export PORT_CLIENT_SECRET="${!PARAM_CLIENT_SECRET}"
+is_on() { [ "$1" = 1 ] || [ "$1" = true ]; }
+args=(--failed-file="$PARAM_FAILED_FILE" --junit=port-results/port.xml)
+if [ -n "$PARAM_BLUEPRINT" ]; then args+=(--blueprint="$PARAM_BLUEPRINT"); fi
+if [ -n "$PARAM_SHARD" ]; then args+=(--shard="$PARAM_SHARD"); fi
+if [ -n "$PARAM_MAX_ERRORS" ]; then args+=(--max-errors="$PARAM_MAX_ERRORS"); fi
+if is_on "$PARAM_REPLACE"; then args+=(--replace); fi
+if is_on "$PARAM_CREATE_MISSING_RELATED_ENTITIES"; then args+=(--create-missing-related-entities); fi
+if is_on "$PARAM_SOFT_FAIL"; then args+=(--soft-fail); fi
+args+=(--)
+while IFS= read -r line; do
+  if [ -n "$line" ]; then args+=("$line"); fi
+done < <(printf '%s\n' "$PARAM_FILES")
+deno run --no-config \
+  --allow-env=PORT_*,API_URL,CIRCLECI,CIRCLE_BUILD_URL,CIRCLE_NODE_INDEX,CIRCLE_NODE_TOTAL \
+  --allow-read --allow-write \
+  --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io \
+  /tmp/port/bulk_upsert_entities.js "${args[@]}"

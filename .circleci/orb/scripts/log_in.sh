@@ -1,0 +1,8 @@
+# The variables that hold the credentials are parameters.
+export PORT_CLIENT_ID="${!PARAM_CLIENT_ID}"
+export PORT_CLIENT_SECRET="${!PARAM_CLIENT_SECRET}"
+deno run --no-config \
+  --allow-env=PORT_*,API_URL,CIRCLECI,CIRCLE_BUILD_URL,BASH_ENV \
+  --allow-write="$BASH_ENV" \
+  --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io \
+  /tmp/port/log_in.js

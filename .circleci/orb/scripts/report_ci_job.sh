@@ -1,0 +1,18 @@
+# The variables that hold the credentials are parameters.
+export PORT_CLIENT_ID="${!PARAM_CLIENT_ID}"
+export PORT_CLIENT_SECRET="${!PARAM_CLIENT_SECRET}"
+is_on() { [ "$1" = 1 ] || [ "$1" = true ]; }
+args=(--status="$PARAM_STATUS" --blueprint="$PARAM_BLUEPRINT")
+args+=(--create-missing-related-entities)
+if [ -n "$PARAM_REPOSITORY_URL" ]; then
+  export CIRCLE_REPOSITORY_URL="$PARAM_REPOSITORY_URL"
+fi
+if [ -n "$PARAM_JOB" ]; then args+=(--job="$PARAM_JOB"); fi
+if is_on "$PARAM_SOFT_FAIL"; then args+=(--soft-fail); fi
+while IFS= read -r line; do
+  if [ -n "$line" ]; then args+=(--relation="$line"); fi
+done < <(printf '%s\n' "$PARAM_RELATIONS")
+deno run --no-config \
+  --allow-env=PORT_*,API_URL,CIRCLE* \
+  --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io \
+  /tmp/port/report_ci_job.js "${args[@]}"
