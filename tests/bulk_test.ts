@@ -394,6 +394,14 @@ Deno.test("Pacer holds all requests after a 429, those that wait too", async () 
   assertEquals(late.slept, [200, 3_000]);
 });
 
+Deno.test("Pacer ignores the limit of a 401, which may be that of logins", async () => {
+  const { pacer, slept } = makePacer();
+  pacer.learn(attempt(0, 401));
+  await pacer.turn();
+  await pacer.turn();
+  assertEquals(slept, []);
+});
+
 Deno.test("Pacer waits by Port's clock, whatever the local one shows, at most a period", async () => {
   const now = 1_000_000;
   const quarter = 900_000;

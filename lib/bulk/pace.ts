@@ -68,6 +68,8 @@ export class Pacer {
   learn(
     { status, headers, wait }: Pick<Attempt, "status" | "headers" | "wait">,
   ): void {
+    // Port may count it as an unauthenticated request, as it does a login.
+    if (status === 401) return;
     const now = this.#now();
     if (wait !== undefined && status === 429) {
       this.#holdUntil = Math.max(this.#holdUntil, now + wait);
