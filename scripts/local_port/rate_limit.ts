@@ -22,8 +22,11 @@ const FAMILIES = {
   login: [/^POST \/v1\/auth\/access_token$/, 100],
   upsert: [/^POST \/v1\/blueprints\/[^/]+\/entities$/, 10_000],
   bulk: [/^POST \/v1\/blueprints\/[^/]+\/entities\/bulk$/, 35_000],
-  search: [/^POST .*\/entities\/search$/, 35_000],
-  entities: [/^\w+ \/v1\/(?:[^/]+\/){0,3}entities(?:[-/]|$)/, 35_000],
+  search: [/^POST \/v1\/(?:blueprints\/[^/]+\/)?entities\/search$/, 35_000],
+  entities: [
+    /^\w+ \/v1\/(?:blueprints\/[^/]+\/(?:bulk\/)?)?entities\b/,
+    35_000,
+  ],
   blueprints: [/^\w+ \/v1\/blueprints(?:\/|$)/, 15_000],
   other: [/^/, 15_000],
 } as const satisfies Record<string, [RegExp, number]>;

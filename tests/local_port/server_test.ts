@@ -154,8 +154,14 @@ testPort(
       [`GET ${SERVICES}/a%2Fb`, 35_000],
       ["GET /blueprints/service/entities-count", 35_000],
       ["POST /blueprints/service/bulk/entities/delete", 35_000],
+      [`PATCH ${SERVICES}/a`, 35_000],
       ["GET /blueprints", 15_000],
       ["POST /actions/deploy/runs", 15_000],
+      // Whatever their names are.
+      ["GET /blueprints/entities", 15_000],
+      ["POST /blueprints/entities/entities", 10_000],
+      ["POST /actions/entities/runs", 15_000],
+      ["GET /actions/runs/entities", 15_000],
       ["GET /nowhere", 15_000],
     ];
     const traces = new Set<string | null>();
