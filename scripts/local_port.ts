@@ -18,14 +18,28 @@ import { type LocalPortOptions, startLocalPort } from "./local_port/server.ts";
 
 /** The flags: the name of the value, and what it does. */
 const FLAGS: Record<string, [value: string, help: string]> = {
-  port: ["N", "TCP port on 127.0.0.1, 0 for a free one (default 8787)"],
+  port: ["PORT", "TCP port on 127.0.0.1, 0 for a free one (default 8787)"],
   blueprints: ["DIR", "Folder of blueprints (default scripts/blueprints)"],
   data: ["FILE", "Keep the catalogue in this file across restarts"],
   latency: ["TIME", "Shortest time of an answer, for example 50ms"],
   "fail-rate": ["SHARE", "Share of requests that fail, for example 0.2"],
-  "rate-limit": ["LIMIT", "Requests per period: 100/10s, login=5/1m, or off"],
+  "rate-limit": [
+    "LIMIT",
+    "100/10s for each family of routes, login=5/1m, or off",
+  ],
   "token-lifetime": ["TIME", "How long a token is valid, for example 30s"],
   seed: ["N", "Make the failures the same in every run"],
+};
+
+/** How to write the values that can be wrong. */
+const FORMS: Record<string, string> = {
+  PORT: "a whole number from 0 to 65535",
+  TIME: "a time, for example 50ms, 30s or 1h30m",
+  SHARE: "a number from 0 to 1",
+  LIMIT: `100/10s, login=5/1m or off; the families are ${
+    FAMILY_NAMES.join(", ")
+  }`,
+  N: "a whole number from 0 to 4294967296",
 };
 
 const HELP = `Start a local implementation of Port's API
@@ -41,6 +55,9 @@ ${
   ${"--version".padEnd(22)}  Show the version
   ${"-h, --help".padEnd(22)}  Show this text
 
+Families of routes, which have Port's rate limits:
+  ${FAMILY_NAMES.join(", ")}
+
 Environment:
   PORT_CLIENT_ID          the only client id accepted (default local-id)
   PORT_CLIENT_SECRET      the only secret accepted (default local-secret)
@@ -49,7 +66,9 @@ Examples:
   # Keep nothing when it ends
   scripts/local_port.ts
   # Fail one request in five, the same ones in every run
-  scripts/local_port.ts --fail-rate 0.2 --latency 50ms --seed 7`;
+  scripts/local_port.ts --fail-rate 0.2 --latency 50ms --seed 7
+  # Change two of Port's rate limits
+  scripts/local_port.ts --rate-limit login=5/1m --rate-limit bulk=20/10s`;
 
 /** Parses the command line; returns the text if it asks for one. */
 function parseCommandLine(args: string[]): LocalPortOptions | string {
@@ -67,10 +86,8 @@ function parseCommandLine(args: string[]): LocalPortOptions | string {
       if (text === "") throw new Error(`Missing the value of --${name}`);
       const value = parse(text);
       if (value !== undefined && !Number.isNaN(value)) return value;
-      const [form, meaning] = FLAGS[name] ?? [];
-      throw new Error(
-        `Cannot use --${name} "${text}": write ${form}; ${meaning}`,
-      );
+      const form = FORMS[FLAGS[name]?.[0] ?? ""];
+      throw new Error(`Cannot use --${name} "${text}": write ${form}`);
     });
   const read = <Value>(name: string, parse: (text: string) => Value) => {
     const [value, ...more] = readAll(name, parse);
@@ -128,13 +145,7 @@ function parseRateLimits(
   const [_, name, requests = "", time = ""] =
     /^(?:(\w+)=)?(\d+)\/(.+)$/.exec(text) ?? [];
   const family = FAMILY_NAMES.find((family) => family === name);
-  if (name !== undefined && family === undefined) {
-    throw new Error(
-      `Cannot use --rate-limit "${text}": the families are ${
-        FAMILY_NAMES.join(", ")
-      }`,
-    );
-  }
+  if (name !== undefined && family === undefined) return undefined;
   const limit: RateLimit = {
     requests: parseWhole(requests, 1e9),
     period: parseTime(time),
@@ -162,6 +173,11 @@ async function main(): Promise<void> {
       (clientId ? "" : " PORT_CLIENT_ID=local-id") +
       (clientSecret ? "" : " PORT_CLIENT_SECRET=local-secret"),
   );
+  const own = ["PORT_CLIENT_ID", "PORT_CLIENT_SECRET"]
+    .filter((name) => Deno.env.get(name));
+  if (own.length > 0) {
+    console.log(`Set ${own.join(" and ")} in the other shell as in this one`);
+  }
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     Deno.addSignalListener(signal, () => close().then(() => Deno.exit(code)));
   }

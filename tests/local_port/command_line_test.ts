@@ -4,29 +4,38 @@ import {
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
 import { CREDENTIALS, SECRET, withPort } from "../support/port.ts";
-import { permissionsOf, ROOT, run, withFolder } from "../support/run.ts";
+import {
+  permissionsOf,
+  type Result,
+  ROOT,
+  run,
+  runProcess,
+  withFolder,
+} from "../support/run.ts";
 
 /** Runs the script until it is interrupted, and returns all it printed. */
 async function withScript(
   args: string[],
-  test: (url: string) => Promise<void>,
+  test: (url: string, exports: string) => Promise<void>,
+  env: Record<string, string> = CREDENTIALS,
 ): Promise<{ code: number; output: string }> {
   const permissions = await permissionsOf("local_port");
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", ...permissions, "scripts/local_port.ts", ...args],
     cwd: ROOT,
-    env: CREDENTIALS,
+    env,
     stdout: "piped",
   }).spawn();
   let output = "";
   let used = false;
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     output += text;
-    const [url] = /http:\S+(?=\n)/.exec(output) ?? [];
-    if (url === undefined || used) continue;
+    const [exports, url] = /^export PORT_API_URL=(\S+).*(?=\n)/m.exec(output) ??
+      [];
+    if (exports === undefined || url === undefined || used) continue;
     used = true;
     try {
-      await test(url);
+      await test(url, exports);
     } finally {
       child.kill("SIGINT");
     }
@@ -65,6 +74,32 @@ Deno.test("local_port runs as a script with the permissions of its first line", 
   });
 });
 
+Deno.test("local_port prints what another shell needs, but no credentials of its own", async () => {
+  const none = { PORT_CLIENT_ID: "", PORT_CLIENT_SECRET: "" };
+  const cases: [own: Record<string, string>, names?: string][] = [
+    [{}],
+    [{ PORT_CLIENT_ID: "made-up-id" }, "PORT_CLIENT_ID"],
+    [{ PORT_CLIENT_SECRET: SECRET }, "PORT_CLIENT_SECRET"],
+    [CREDENTIALS, "PORT_CLIENT_ID and PORT_CLIENT_SECRET"],
+  ];
+  await Promise.all(cases.map(async ([own, names]) => {
+    const results: Result[] = [];
+    const { output } = await withScript(["--port=0"], async (_, exports) => {
+      const command =
+        `${exports}; exec "$0" run --allow-all upsert_entity.ts ` +
+        "-b service -i a";
+      const args = ["-c", command, Deno.execPath()];
+      results.push(await runProcess("bash", args, { env: own }));
+    }, { ...none, ...own });
+    assertEquals(results.map(({ code }) => code), [0], results[0]?.stderr);
+    const [_, told] = /^Set (.*) in the other shell /m.exec(output) ?? [];
+    assertEquals(told, names);
+    for (const value of Object.values(own)) {
+      assertEquals(output.includes(value), false, output);
+    }
+  }));
+});
+
 Deno.test("local_port --help shows every flag", async () => {
   const { code, stdout } = await run("local_port", "--help");
   assertEquals(code, 0);
@@ -94,8 +129,9 @@ Deno.test("local_port answers a wrong command line with one line and exit code 2
     ["--rate-limit=100", 'Cannot use --rate-limit "100"'],
     ["--rate-limit=0/1s", 'Cannot use --rate-limit "0/1s"'],
     ["--rate-limit=logins=1/1s", "the families are login, upsert, bulk, "],
+    ["--rate-limit=login=off", 'Cannot use --rate-limit "login=off"'],
     ["--token-lifetime=long", 'Cannot use --token-lifetime "long"'],
-    ["--seed=x", 'Cannot use --seed "x"'],
+    ["--seed=x", 'Cannot use --seed "x": write a whole number from 0 to'],
     ["--seed=1 --seed=2", "--seed is given twice"],
   ];
   await withPort({}, async ({ url }) => {
