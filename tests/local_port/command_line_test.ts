@@ -46,24 +46,13 @@ async function withScript(
 Deno.test("local_port runs as a script with the permissions of its first line", async () => {
   await withFolder(async (folder) => {
     const blueprints = new URL("scripts/blueprints", ROOT).pathname;
-    const flags =
-      "--port=0 --latency=1ms --fail-rate=0.1 --rate-limit=50/1m --rate-limit=login=9/1m " +
+    const flags = "--port=0 --latency=1ms --fail-rate=0.1 --rate-limit=50/1m " +
       "--token-lifetime=30s --seed=3 " +
       `--blueprints=${blueprints} --data=${folder}/port.json`;
     const { code, output } = await withScript(flags.split(" "), async (url) => {
       const env = { ...CREDENTIALS, API_URL: url };
       const upsert = await run("upsert_entity", "-b service -i a", { env });
       assertEquals(upsert.code, 0, upsert.stderr);
-      const limits = await Promise.all(
-        ["blueprints", "auth/access_token"].map(async (path) => {
-          const { headers, body } = await fetch(`${url}/v1/${path}`, {
-            method: path === "blueprints" ? "GET" : "POST",
-          });
-          await body?.cancel();
-          return headers.get("x-ratelimit-limit");
-        }),
-      );
-      assertEquals(limits, ["50", "9"]);
     });
     assertEquals(code, 130);
     assertMatch(output, /\nPOST \/v1\/auth\/access_token 200 \d+ms\n/);
@@ -97,6 +86,33 @@ Deno.test("local_port prints what another shell needs, but no credentials of its
     for (const value of Object.values(own)) {
       assertEquals(output.includes(value), false, output);
     }
+  }));
+});
+
+Deno.test("local_port --rate-limit changes one family, all or none, in order", async () => {
+  const cases: [
+    limits: string[],
+    login: string | null,
+    other: string | null,
+  ][] = [
+    [[], "100", "15000"],
+    [["login=5/1m"], "5", "15000"],
+    [["9/1m", "login=5/1m"], "5", "9"],
+    [["login=5/1m", "9/1m"], "9", "9"],
+    [["off"], null, null],
+    [["off", "login=5/1m"], "5", null],
+  ];
+  await Promise.all(cases.map(async ([limits, ...expected]) => {
+    const flags = limits.map((limit) => `--rate-limit=${limit}`);
+    await withScript(["--port=0", ...flags], async (url) => {
+      const limitOf = async (path: string) => {
+        const answer = await fetch(`${url}/v1/${path}`, { method: "POST" });
+        await answer.body?.cancel();
+        return answer.headers.get("x-ratelimit-limit");
+      };
+      const actual = [await limitOf("auth/access_token"), await limitOf("x")];
+      assertEquals(actual, expected, flags.join(" "));
+    });
   }));
 });
 

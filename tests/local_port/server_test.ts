@@ -219,11 +219,12 @@ for (const [failure, expected] of Object.entries(FAILURES)) {
       headers: { authorization: `Bearer ${accessToken}` },
       body: '{"identifier": "a"}',
     });
-    let [status, text, retryAfter] = [0, "", ""];
+    let [status, text, retryAfter, isTraced] = [0, "", "", false];
     try {
       const response = await fetch(request, { client });
       status = response.status;
       retryAfter = response.headers.get("retry-after") ?? "";
+      isTraced = response.headers.has("x-trace-id");
       text = await response.text();
     } catch {
       // The connection was cut.
@@ -231,6 +232,7 @@ for (const [failure, expected] of Object.entries(FAILURES)) {
     assertEquals(status, expectedStatus);
     assertMatch(text, pattern);
     assertEquals(retryAfter, status === 429 ? "1" : "");
+    assertEquals(isTraced, status !== 0);
     const found = identifiers(await port.must(`GET ${SERVICES}`));
     assertEquals(found, acts ? "a" : "");
   }, { failures: ["none", "none", failure as Failure] });
