@@ -107,8 +107,12 @@ export async function runScript<Table extends OptionTable>(
 function writeLine(stream: typeof Deno.stdout, line: string): void {
   let rest = new TextEncoder().encode(`${line}\n`);
   while (rest.length > 0) {
+    // A pipe takes 4 KiB as a whole or not at all. Deno buffers what follows the
+    // last line break, so that it would be written twice.
+    const part = rest.subarray(0, 4096);
+    const end = part.lastIndexOf(10) + 1 || part.length;
     try {
-      rest = rest.subarray(stream.writeSync(rest));
+      rest = rest.subarray(stream.writeSync(part.subarray(0, end)));
     } catch (error) {
       // That standard error fails can be reported nowhere.
       if (stream === Deno.stderr) return;
@@ -228,7 +232,7 @@ function nextStep(error: PortError, advice: Advice): string {
   }
   if (status === 401 && !path.startsWith("/v1/auth/")) return NEW_TOKEN;
   if (kind === "network" && maybeApplied) return KINDS.unavailable[1];
-  return advice[status] ?? general;
+  return (kind !== "not-port" && advice[status]) || general;
 }
 
 function toText(result: unknown): string {

@@ -11,9 +11,12 @@ import { fileError } from "./files.ts";
 import { missingPath, parsePath, valueAt } from "./path.ts";
 import { environmentVariable } from "./settings.ts";
 
-/** Names that would change how later steps run, or that bash sets itself. */
+/**
+ * Names that would change how later steps run, or where they send the secret, or
+ * that bash sets itself.
+ */
 const RESERVED =
-  /^(?:(?:BASH|CIRCLE|EPOCH|LD_).*|_|DIRSTACK|ENV|EUID|FUNCNAME|GROUPS|HISTCMD|IFS|LINENO|OPTIND|PATH|PPID|PS4|RANDOM|SECONDS|SHELLOPTS|SRANDOM|UID)$/;
+  /^(?:(?:BASH|CIRCLE|DENO_|EPOCH|LD_|PORT_(?!ACCESS_TOKEN$)).*|API_URL|_|DIRSTACK|ENV|EUID|FUNCNAME|GROUPS|HISTCMD|IFS|LINENO|OPTIND|PATH|PPID|PS4|RANDOM|SECONDS|SHELLOPTS|SRANDOM|UID)$/;
 
 /**
  * Checks `--set-env` before anything is sent.

@@ -206,12 +206,7 @@ function openSinks({ options, warn }: ScriptContext, inputs: Input[]) {
     throw new UsageError(`Cannot use "${junit}" twice: name another --junit`);
   }
   const failedFile = openFailedFile(options, inputs, warn);
-  const fail = (failure: Failure) => {
-    const isKept = failedFile && failure.blueprint !== undefined;
-    const isShown = !failure.isSummedUp && !failure.isRest;
-    if (!isKept && isShown) warn(lineOf(failure));
-  };
-  const sinks: Sink[] = [{ fail, close() {} }];
+  const sinks: Sink[] = [toStandardError(warn, failedFile !== undefined)];
   if (failedFile) sinks.push(failedFile);
   try {
     if (junit !== undefined) sinks.push(openJunit(junit, warn));
@@ -220,6 +215,35 @@ function openSinks({ options, warn }: ScriptContext, inputs: Input[]) {
     throw error;
   }
   return { failedFile, sinks };
+}
+
+/**
+ * Shows failures that are not kept in a file. Many in a row have the same reason:
+ * the first one stands for them.
+ */
+function toStandardError(
+  warn: (line: string) => void,
+  hasFile: boolean,
+): Sink {
+  let last: string | undefined;
+  let others = 0;
+  const showOthers = () => {
+    if (others > 0) warn(`${others} more failed for the same reason`);
+    others = 0;
+  };
+  return {
+    fail(failure) {
+      const isKept = hasFile && failure.blueprint !== undefined;
+      if (isKept || failure.isSummedUp || failure.isRest) return;
+      // Each request has its own trace id.
+      const reason = failure.reason.replace(/ \(trace id \S+\)$/, "");
+      if (reason === last) return void others++;
+      showOthers();
+      last = reason;
+      warn(lineOf(failure));
+    },
+    close: showOthers,
+  };
 }
 
 function openFailedFile(

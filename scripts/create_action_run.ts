@@ -66,7 +66,7 @@ export const script = defineScript({
     const { runId, action } = options;
     const run = runId === undefined
       ? await createRun(port, options)
-      : await getRun(port, runId, settings.timeout);
+      : await findRun(port, runId, settings.timeout);
     const { id } = run;
     const name = id ? `: run "${id}"` : ", but Port gave its run no id";
     if (runId === undefined) log(`Started action "${action}"${name}`);
@@ -124,6 +124,21 @@ async function createRun(
   );
 }
 
+/** During an outage, the run may be read later. */
+async function findRun(
+  port: Port,
+  id: string,
+  timeout: number,
+): Promise<JsonObject> {
+  try {
+    return await getRun(port, id, timeout);
+  } catch (error) {
+    const { kind } = Object(error);
+    if (kind !== "unavailable" && kind !== "network") throw error;
+    return { id };
+  }
+}
+
 async function getRun(
   port: Port,
   id: string,
@@ -164,10 +179,10 @@ async function follow(
     const run = await getRun(port, id, timeout);
     const { status } = run;
     if (!UNFINISHED.includes(String(status))) {
-      await showLog(timeout, true);
+      await showLog(timeout);
       return run;
     }
-    await showLog(Math.min(timeout, LOG_TIMEOUT), false);
+    await showLog(Math.min(timeout, LOG_TIMEOUT));
     if (status !== lastStatus) log(`Run "${id}" is ${status}`);
     lastStatus = status;
     throw new ExpectationError(`Cannot continue: run "${id}" is ${status}`);
@@ -200,15 +215,15 @@ function makeShowLog(
   id: string,
   log: (line: string) => void,
   warn: (line: string) => void,
-): (timeout: number, hasEnded: boolean) => Promise<void> {
+): (timeout: number) => Promise<void> {
   let shown = 0;
   let isReadable = true;
-  return async (timeout, hasEnded) => {
+  return async (timeout) => {
     const deadline = Date.now() + timeout;
     try {
-      // The log may grow faster than it is read, until the run ends.
+      // The log may grow faster than it is read.
       for (let count = -1; count !== 0; shown += count) {
-        if (!hasEnded && Date.now() > deadline) break;
+        if (Date.now() > deadline) break;
         const query = `?limit=50&offset=${shown}`;
         const path = apiPath("actions", "runs", id, "logs") + query;
         const { runLogs } = await port.request("GET", path, {
@@ -217,8 +232,8 @@ function makeShowLog(
           timeout,
         });
         const messages = runLogs as JsonObject[];
-        for (const { message } of messages) {
-          for (const line of linesOf(String(message))) log(line);
+        for (const entry of messages) {
+          for (const line of linesOf(String(Object(entry).message))) log(line);
         }
         count = messages.length;
       }

@@ -333,7 +333,7 @@ function withoutCredentials(text: string): string {
   return text
     .replace(/(:\/\/)[^\s/?#@:]*:\S*@(?!sha256:)/g, "$1")
     .replace(/(?<!ssh)(:\/\/)[^\s/?#]*@/g, "$1")
-    .replace(/^[^\s/@:]+:(?!\/\/)\S*@(?!sha256:)(?=[^\s@:]+:)/, "")
+    .replace(/^[^\s/@:]+:(?!\/\/)\S*@(?!sha256:)(?=[^\s@:/]+[:/])/, "")
     .replace(SECRET_PARAMETER, "");
 }
 
@@ -350,7 +350,11 @@ export function branchPage(remote: string, branch: string): string | undefined {
   const clean = withoutCredentials(remote);
   const short = /^(?:[^@/]+@)?([^@/:]+):(?!\/\/)(.+)$/.exec(clean);
   const url = URL.parse(short ? `ssh://${short[1]}/${short[2]}` : clean);
-  if (!url?.hostname || !branch || /^pull\/\d+$/.test(branch)) return undefined;
+  if (
+    !url?.hostname || !branch || /^pull\/\d+(?:\/(?:head|merge))?$/.test(branch)
+  ) {
+    return undefined;
+  }
   const path = url.pathname.replace(/^\/+|\/+$/g, "").replace(/\.git$/, "");
   // Neither the port of SSH nor its host for port 443 are those of the web.
   const host = url.hostname.replace(/^(?:alt)?ssh\./, "");

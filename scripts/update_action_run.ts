@@ -19,7 +19,7 @@ import { catchSignals } from "../lib/signals.ts";
 
 const SYNCHRONIZED =
   "if its action is synchronized, Port takes the status from the answer to " +
-  'the webhook: set "synchronized" to false in the action, or leave out --status';
+  'the webhook: edit it in Port and set "synchronized" to false (request type async)';
 
 /** The script. */
 export const script = defineScript({
@@ -95,7 +95,8 @@ export const script = defineScript({
         if (runLog.error) warn(runLog.error.message);
         throw error;
       });
-    print(answer.run ?? answer.runLog);
+    // Port answers a log message without the run.
+    print(answer.run ?? { id: runId, ...change });
     log(`Updated run "${runId}"`);
     if (runLog.error) throw runLog.error;
   },

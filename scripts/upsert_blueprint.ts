@@ -181,6 +181,8 @@ function plan(changes: Change[], mode: Mode) {
 interface Step {
   members: string[];
   mode: Mode;
+  /** Whether nothing follows that could make Port accept what it rejects. */
+  isLast?: boolean;
 }
 
 /**
@@ -190,10 +192,12 @@ interface Step {
 async function storeAll(port: Port, changes: Change[], mode: Mode) {
   const related = [...BARE, "relations"];
   const calculated = [...related, "calculationProperties"];
-  for (const members of [BARE, related, calculated]) {
+  const aggregated = [...calculated, "aggregationProperties"];
+  const mirrored = [...aggregated, "mirrorProperties"];
+  for (const members of [BARE, related, calculated, aggregated, mirrored]) {
     await storeStep(port, changes, { members, mode: "add" });
   }
-  await storeStep(port, changes, { members: MEMBERS, mode });
+  await storeStep(port, changes, { members: MEMBERS, mode, isLast: true });
 }
 
 /** What Port rejects is sent again: it may depend on what came after it. */
@@ -210,8 +214,10 @@ async function storeStep(port: Port, changes: Change[], step: Step) {
     }
   }
   if (rejected.length === 0) return;
-  if (rejected.length === changes.length) throw reason;
-  await storeStep(port, rejected, step);
+  if (rejected.length < changes.length) {
+    return await storeStep(port, rejected, step);
+  }
+  if (step.isLast) throw reason;
 }
 
 /** Creates a blueprint, or sends the members that change. */

@@ -157,6 +157,7 @@ const FAILED_REQUESTS: [
   ["unavailable", { status: 500, ...unsure }, 6, UNSURE],
   ["unavailable", { status: 429 }, 6, LATER],
   ["not-port", { status: 302 }, 6, NOT_PORT],
+  ["not-port", { status: 404 }, 6, NOT_PORT],
   ["network", {}, 6, NETWORK],
   ["network", { maybeApplied: true }, 6, LATER],
   ["network", unsure, 6, UNSURE],
@@ -343,7 +344,7 @@ Deno.test("runScript() colours standard error in CircleCI, and names the page of
   }
 });
 
-/** Prints 5,000 lines, more than a pipe holds, in a shell. */
+/** Prints 5,050 lines, more than a pipe holds, in a shell: 50 long ones at once. */
 async function printThrough(shell: string, before = "") {
   return await withFolder(async (folder) => {
     const program = `
@@ -351,6 +352,7 @@ async function printThrough(shell: string, before = "") {
       ${before}
       const run = async ({ print }) => {
         for (let at = 0; at < 5000; at++) print("x".repeat(99));
+        print(Array(50).fill("y".repeat(9_999)).join("\\n"));
       };
       await runScript({ name: "x", summary: "", options: {}, examples: {}, run });
     `;
@@ -387,9 +389,9 @@ Deno.test(
   `;
     // The shell reads byte by byte.
     const reader =
-      "| { n=0; while read -r line; do n=$((n + 1)); done; echo $n; }";
+      "| { while read -r line; do n=$((n+1)) c=$((c+${#line})); done; echo $n $c; }";
     const { code, stdout, stderr } = await printThrough(reader, before);
-    assertEquals([code, stdout.trim(), stderr], [0, "5000", ""]);
+    assertEquals([code, stdout, stderr], [0, "5050 994950\n", ""]);
   },
 );
 

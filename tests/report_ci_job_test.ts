@@ -318,6 +318,8 @@ Deno.test("branchPage() finds the page at each VCS", () => {
     ["https://github.com/a/b", "pull/7/c", `${github}/pull/7/c`],
     // A fork's pull request, Bitbucket's server, no branch, no web server.
     ["https://github.com/a/b", "pull/7"],
+    ["https://github.com/a/b", "pull/7/merge"],
+    ["x-access-token:hush@github.com/a/b", "main"],
     ["https://git.acme.test/scm/a/b.git", "main"],
     ["ssh://git@git.acme.test:7999/a/b.git", "main"],
     ["ssh://git@bitbucket.acme.test/a/b.git", "main"],

@@ -88,7 +88,8 @@ Deno.test("prepareSetEnv() sets all variables or none", async () => {
 
 /** Names that bash, Linux or CircleCI give a meaning. */
 const RESERVED = ["PATH", "LD_PRELOAD", "BASH_ENV", "BASHOPTS", "IFS", "ENV"]
-  .concat("SHELLOPTS", "PS4", "CIRCLE_SHA1", "CIRCLECI", "UID", "RANDOM", "_");
+  .concat("SHELLOPTS", "PS4", "CIRCLE_SHA1", "CIRCLECI", "UID", "RANDOM", "_")
+  .concat("PORT_API_URL", "PORT_CLIENT_SECRET", "API_URL", "DENO_CERT");
 
 Deno.test("prepareSetEnv() rejects flags that it cannot use", async () => {
   const unread = ["", "A", "=title", "A=", "1A=title", "A B=title", "é=x"];

@@ -20,7 +20,10 @@ export interface Failure {
   reason: string;
   /** Whether a line at the end stands for this and others like it. */
   isSummedUp?: boolean;
-  /** Whether the line of an earlier failure stands for this one too. */
+  /**
+   * Set if nothing more is sent: whether the line of an earlier failure stands
+   * for this one too.
+   */
   isRest?: boolean;
 }
 
@@ -55,8 +58,11 @@ export function lineOf({ place, blueprint, name, reason }: Failure): string {
   return `${place}: ${who}${toLine(reason)}`;
 }
 
-/** The name in the counts for input that is not an entity, or was not parsed. */
+/** The name in the counts for input that is not an entity. */
 const NO_BLUEPRINT = "(not an entity)";
+
+/** The name in the counts for input that is kept, but was not parsed. */
+const NOT_PARSED = "(not sent)";
 
 /** Counts the entities, and passes the failures on. */
 export class Report {
@@ -109,7 +115,9 @@ export class Report {
    */
   fail(failure: Failure): void {
     this.first ??= failure;
-    this.#count(failure.blueprint ?? NO_BLUEPRINT, "failed");
+    const { blueprint, isRest } = failure;
+    const kind = isRest === undefined ? NO_BLUEPRINT : NOT_PARSED;
+    this.#count(blueprint ?? kind, "failed");
     for (const sink of this.#sinks) sink.fail(failure);
   }
 
