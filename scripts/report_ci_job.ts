@@ -205,14 +205,17 @@ function checkValue(variable: string, value: string): string {
 
 function refuseSecret(variable: string, reason: string): UsageError {
   return new UsageError(
-    `Cannot send ${variable} as a property: ${reason}; if it is not secret, ` +
-      "use --property",
+    `Cannot send ${variable} as a property: ${reason}; if it is not one, use ` +
+      `--property NAME="$${variable}"`,
   );
 }
 
-/** Names of variables, and of parameters in a URL, that suggest a secret. */
+/**
+ * Names of variables, and of parameters in a URL, that suggest a secret. Other
+ * words contain `KEY` or `PASS` too: `MONKEY`, `KEYCLOAK_URL`, `TESTS_PASSED`.
+ */
 const SECRET =
-  /^PORT_CLIENT_|TOKEN|SECRET|PASS|PWD|KEY|WEBHOOK|DSN|CREDENTIAL|DATABASE_URL/i;
+  /^PORT_CLIENT_|TOKEN|SECRET|PASS(?:W|PHRASE|CODE)|CREDENTIAL|CREDS|WEBHOOK|DATABASE_URL|(?:(?<![A-Z])|ACCESS|ACCOUNT|ADMIN|API|APP|AUTH|DB|DEPLOY|ENCRYPTION|HOST|LICEN[CS]E|MASTER|PRIVATE|ROOT|SIGNING|SQL|SSH|STORAGE|USER)(?:KEYS?|PASS|PWD|DSN)(?![A-Z])/i;
 
 /** The running CI job, as an entity of the blueprint `ciJob`. */
 export interface CiJob {

@@ -158,9 +158,11 @@ Deno.test("report_ci_job --map rejects secrets, without showing them", async () 
     const message = `Cannot send ${variable} as a property: ${reason}`;
     return [`-s running --map a=${variable}`, message, { env, permissions }];
   };
+  const named = "its name suggests a secret; if it is not one, use --property ";
   const names = "PORT_CLIENT_ID CIRCLE_OIDC_TOKEN CIRCLE_OIDC_TOKEN_V2 " +
     "NPM_SECRET DB_PASS DB_PWD api_key SLACK_WEBHOOK SENTRY_DSN " +
-    "AWS_CREDENTIALS DATABASE_URL";
+    "AWS_CREDENTIALS DATABASE_URL PASSWORD DBPASSWD PASSPHRASE TOKENS apiKey " +
+    "AWS_ACCESS_KEY_ID SSHKEY MY_PRIVATEKEY KEYS KEY2 MYSQLPASS PG_DSN CREDS";
   const urls = [
     `postgres://u:${SECRET}@db/shop`,
     `https://u:/${SECRET}@github.com/a`,
@@ -170,7 +172,9 @@ Deno.test("report_ci_job --map rejects secrets, without showing them", async () 
   ];
   // assertWrongCalls() fails if an error shows SECRET.
   await assertWrongCalls("report_ci_job", [
-    ...names.split(" ").map((name) => call(name, SECRET, "its name suggests ")),
+    ...names.split(" ").map((name) =>
+      call(name, SECRET, `${named}NAME="$${name}"`)
+    ),
     ...urls.map((url) => call("PAGE", url, "its value is a URL with cred")),
   ]);
 });
@@ -181,9 +185,17 @@ Deno.test("report_ci_job --map sends what only resembles a secret", async () => 
     "ssh://git@github.com/a/b",
     "git@github.com:a/b.git",
     "https://acme.test:8443/a?b=1#c",
+    "https://acme.test/a?monkey=1&passed=2",
     "registry.test:5000/shop@sha256:c0ffee",
     "me@acme.test",
   ];
+  const names = ["MONKEY", "COMPASS_URL", "KEYCLOAK_URL", "TESTS_PASSED"];
+  for (const name of names) {
+    const args = `-s running --map a=${name} --dry-run`;
+    const env = { ...JOB.env, [name]: "1" };
+    const { stdout } = await run("report_ci_job", args, { permissions, env });
+    assertEquals(JSON.parse(stdout).body.properties, { a: "1" }, name);
+  }
   for (const VALUE of values) {
     const args = "-s running --map a=VALUE --dry-run";
     const env = { ...JOB.env, VALUE };
@@ -286,6 +298,8 @@ Deno.test("readVariables() removes credentials from every URL", () => {
     ["https://u:ha@sh/1@github.com/a", "https://github.com/a"],
     ["u:ha@sh@github.com:a/b.git", "github.com:a/b.git"],
     ["https://a.test/b?private_token=hush&c=1", "https://a.test/b"],
+    ["https://a.test/b?sharedAccessKey=hush", "https://a.test/b"],
+    ["https://a.test/b?monkey=1&api-key=hush", "https://a.test/b?monkey=1"],
     ["https://a.test/b?c=1&private_token=hush", "https://a.test/b?c=1"],
     ["https://a.test/b#access_token=hush", "https://a.test/b"],
     ["see http://u:p@a/x, ssh://git@b/y", "see http://a/x, ssh://git@b/y"],
