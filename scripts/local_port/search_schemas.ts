@@ -82,16 +82,12 @@ const SCALAR = { type: ["null", "string", "number", "boolean"] };
 
 const RANGE = {
   type: "object",
-  oneOf: [
-    {
-      properties: { from: DATE_TIME, to: DATE_TIME },
-      required: ["from", "to"],
-    },
-    {
-      properties: { preset: { enum: Object.keys(PRESETS) } },
-      required: ["preset"],
-    },
-  ],
+  if: { required: ["preset"] },
+  then: { properties: { preset: { enum: Object.keys(PRESETS) } } },
+  else: {
+    properties: { from: DATE_TIME, to: DATE_TIME },
+    required: ["from", "to"],
+  },
 };
 
 /** A query with all operators; lists may hold values of these types. */

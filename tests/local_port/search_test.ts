@@ -342,6 +342,8 @@ testHosts("search returns the parts that are asked for", async (port) => {
 });
 
 const NO_OPERATOR = "\" must have required property 'operator'";
+const NO_PRESET =
+  '.value.preset" must be equal to one of the allowed values: yesterday, today';
 const NO_PROPERTY = "\" must have required property 'property'";
 const MORE = '" must NOT have additional properties';
 
@@ -368,8 +370,8 @@ const WRONG_RULES: [message: string, rule: unknown][] = [
   ['.value" must be null,string,number,boolean', is("tags", [{}], "in")],
   ['.value" must be string,array', is("name", 1, "matchAny")],
   ['.value" must be object', is("expires", "today", "between")],
-  ['.value" must have', is("expires", { preset: "soon" }, "between")],
-  ['.value" must have', is("expires", { preset: "soon" })],
+  [NO_PRESET, is("expires", { preset: "soon" }, "between")],
+  [NO_PRESET, is("expires", { preset: "soon" })],
   ['.value" must have', is("expires", { from: PAST }, "between")],
   ['.value.from" must', is("expires", { from: "1", to: "2" }, "notBetween")],
   [`.rules.0${NO_OPERATOR}`, and({})],
