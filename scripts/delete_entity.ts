@@ -8,8 +8,8 @@ import { getBlueprint } from "../lib/blueprint.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
 import { checkIdentifier } from "../lib/entity.ts";
 import { ScriptError, UsageError } from "../lib/errors.ts";
-import { readInput } from "../lib/files.ts";
-import { apiPath, type Attempt, type Port, PortError } from "../lib/port.ts";
+import { openInput } from "../lib/files.ts";
+import { apiPath, type Port, PortError } from "../lib/port.ts";
 import { parseCount } from "../lib/settings.ts";
 
 /** The script. */
@@ -54,9 +54,9 @@ export const script = defineScript({
     if (identifiers.length === 0) warn("There was no identifier to read");
     checkIdentifier("blueprint", blueprint);
     for (const identifier of identifiers) checkIdentifier("entity", identifier);
-    const batches = identifier.includes("-")
-      ? inBatches(identifiers)
-      : identifiers.map((identifier) => [identifier]);
+    const [batches, remove] = identifier.includes("-")
+      ? [inBatches(identifiers), deleteMany]
+      : [identifiers.map((identifier) => [identifier]), deleteOne];
     if (dryRun) {
       return print(batches.map((batch) => {
         const [method, path, request] = toRequest(options, batch);
@@ -65,7 +65,7 @@ export const script = defineScript({
     }
     const sum: Outcome = { deleted: 0, gone: 0, missing: [] };
     try {
-      for (const batch of batches) await deleteBatch(port, options, batch, sum);
+      for (const batch of batches) await remove(port, options, batch, sum);
     } finally {
       const all = `${identifiers.length} entities of "${blueprint}"`;
       const gone = `${sum.gone} more gone (deleted, or never there)`;
@@ -91,22 +91,62 @@ async function readIdentifiers(
   max: string | undefined,
 ): Promise<string[]> {
   const isPiped = given.includes("-");
-  if (given.length === 0 || (isPiped && given.length > 1)) {
+  if (given.length === 0) {
     throw new UsageError(
-      "Missing what to delete: give --identifier ID, again for more, or " +
-        "--identifier - alone",
+      "Missing what to delete: give --identifier ID, again for more, or - for " +
+        "one per line of standard input",
+    );
+  }
+  if (isPiped && given.length > 1) {
+    throw new UsageError(
+      "Cannot use --identifier - with another: write all to standard input",
     );
   }
   const usual = isPiped ? 100 : Infinity;
   const most = max === undefined ? usual : parseCount(max, "--max", 1);
-  const text = isPiped ? await readInput("-") : given.join("\n");
-  const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
-  const identifiers = [...new Set(lines)];
-  if (identifiers.length <= most) return identifiers;
+  const identifiers = isPiped ? await readLines(most) : new Set(given);
+  if (identifiers.size <= most) return [...identifiers];
   throw new UsageError(
-    `Cannot delete ${identifiers.length} entities, as --max is ${most}: check ` +
-      `the list, then add --max ${identifiers.length}`,
+    `Cannot delete more than ${most} entities: check the list, then raise --max`,
   );
+}
+
+/** How much text may come without another identifier. */
+const MAX_IDLE = 2 ** 20;
+
+/**
+ * Reads identifiers from standard input, which may never end: no more chunks
+ * than hold one too many.
+ */
+async function readLines(most: number): Promise<Set<string>> {
+  // What is not UTF-8 becomes U+FFFD, which no identifier contains.
+  const decoder = new TextDecoderStream();
+  const identifiers = new Set<string>();
+  let rest = "";
+  let idle = 0;
+  for await (const chunk of openInput("-").pipeThrough(decoder)) {
+    const before = identifiers.size;
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    addAll(identifiers, lines);
+    if (identifiers.size > most) break;
+    idle = identifiers.size > before ? 0 : idle + chunk.length;
+    if (idle > MAX_IDLE) {
+      throw new UsageError(
+        "Cannot read standard input: 1 MiB without another identifier; write " +
+          "one per line",
+      );
+    }
+  }
+  addAll(identifiers, [rest]);
+  return identifiers;
+}
+
+function addAll(identifiers: Set<string>, lines: string[]): void {
+  for (const line of lines) {
+    const identifier = line.trim();
+    if (identifier !== "") identifiers.add(identifier);
+  }
 }
 
 /** The most identifiers that Port accepts in one bulk deletion. */
@@ -162,8 +202,27 @@ interface Outcome {
   missing: string[];
 }
 
-/** Deletes a batch and adds what became of it to the sum. */
-async function deleteBatch(
+/** Deletes an entity, and adds what became of it to the sum. */
+async function deleteOne(
+  port: Port,
+  options: DeleteOptions,
+  batch: string[],
+  sum: Outcome,
+): Promise<void> {
+  try {
+    await port.request(...toRequest(options, batch));
+    sum.deleted++;
+  } catch (error) {
+    if (!(error instanceof PortError) || error.kind !== "not-found") {
+      throw error;
+    }
+    if (error.maybeApplied) sum.gone++;
+    else sum.missing.push(error.message);
+  }
+}
+
+/** Deletes a batch, and adds what became of it to the sum. */
+async function deleteMany(
   port: Port,
   options: DeleteOptions,
   batch: string[],
@@ -171,29 +230,23 @@ async function deleteBatch(
 ): Promise<void> {
   const [method, path, request] = toRequest(options, batch);
   let maybeApplied = false;
-  const onAttempt = (attempt: Attempt) => ({ maybeApplied } = attempt);
-  const add = (missing: string[]) => {
-    sum.deleted += batch.length - missing.length;
-    if (maybeApplied) sum.gone += missing.length;
-    else sum.missing.push(...missing);
-  };
-  try {
-    const { deletedEntities } = await port
-      .request(method, path, { ...request, onAttempt });
-    if (method === "DELETE") return add([]);
-    const deleted = [deletedEntities].flat();
-    const missing = batch.filter((identifier) => !deleted.includes(identifier));
-    add(
-      missing.map((identifier) =>
-        `Cannot delete entity "${identifier}" of blueprint ` +
-        `"${options.blueprint}": it does not exist`
-      ),
-    );
-  } catch (error) {
-    const isMissing = error instanceof PortError && error.kind === "not-found";
-    if (!isMissing || method !== "DELETE") throw error;
-    add([error.message]);
+  const { deletedEntities } = await port.request(method, path, {
+    ...request,
+    onAttempt: (attempt) => ({ maybeApplied } = attempt),
+  });
+  const deleted = [deletedEntities].flat();
+  const missing = batch.filter((identifier) => !deleted.includes(identifier));
+  sum.deleted += batch.length - missing.length;
+  if (maybeApplied) {
+    sum.gone += missing.length;
+    return;
   }
+  sum.missing.push(
+    ...missing.map((identifier) =>
+      `Cannot delete entity "${identifier}" of blueprint ` +
+      `"${options.blueprint}": it does not exist`
+    ),
+  );
 }
 
 if (import.meta.main) await runScript(script);

@@ -4,6 +4,7 @@ import {
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
 import {
+  assertError,
   assertFailures,
   assertWrongCalls,
   CREDENTIALS,
@@ -13,7 +14,7 @@ import {
   withPort,
   WRONG_SECRET,
 } from "./support/port.ts";
-import { run } from "./support/run.ts";
+import { readOutput, run, start } from "./support/run.ts";
 
 /** The two ways to name an entity `a`, with the standard input of each. */
 const WAYS = [["-i a", ""], ["-i -", "a\n"]] as const;
@@ -280,8 +281,25 @@ Deno.test("delete_entity ends with the exit code of what failed", async () => {
   });
 });
 
+Deno.test("delete_entity -i - does not wait for the end of what it refuses", async () => {
+  const cases: [stdin: string, message: string][] = [
+    [`${makeNames(101).join("\n")}\n`, "more than 100 entities"],
+    ["x".repeat(2 ** 20 + 1), "1 MiB without another identifier"],
+  ];
+  for (const [stdin, message] of cases) {
+    const args = "-b service -i -";
+    const child = await start("delete_entity", args, {
+      env: CREDENTIALS,
+      stdin,
+    });
+    assertError(await readOutput(child).result, 2, message);
+    await child.stdin.abort();
+  }
+});
+
 Deno.test("delete_entity rejects wrong arguments with exit code 2, before any request", async () => {
-  const give = "give --identifier ID, again for more, or --identifier - alone";
+  const give = "give --identifier ID, again for more, or - for one per line";
+  const alone = "Cannot use --identifier - with another: write all to standard";
   const identifier = (text: string) =>
     `Cannot use the entity identifier "${text}`;
   const wrongLine = (text: string) => ({
@@ -289,13 +307,14 @@ Deno.test("delete_entity rejects wrong arguments with exit code 2, before any re
   });
   const long = "x".repeat(1001);
   const names = (count: number) => ({ stdin: makeNames(count).join("\n") });
-  const many = (count: number, max: number) =>
-    `Cannot delete ${count} entities, as --max is ${max}: check the list, then `;
+  const many = (max: number) =>
+    `Cannot delete more than ${max} entities: check the list, then raise --max`;
+  const idle = "1 MiB without another identifier; write one per line";
   await assertWrongCalls("delete_entity", [
     ["-i x", "Missing --blueprint ID"],
     ["-b service", give],
-    ["-b service -i - -i x", give],
-    ["-b service -i - -i -", give],
+    ["-b service -i - -i x", alone],
+    ["-b service -i - -i -", alone],
     ["-b service --soft-fail", give],
     ["-b a=b -i x", 'Cannot use the blueprint identifier "a=b"'],
     ["-b service -i=", "The value of --identifier ID is empty"],
@@ -305,11 +324,14 @@ Deno.test("delete_entity rejects wrong arguments with exit code 2, before any re
     ["-b service -i-", identifier('a b"'), wrongLine("a b")],
     ["-b service -i-", identifier('.."'), wrongLine("..")],
     ["-b service -i-", identifier('50%"'), wrongLine("50%")],
+    ["-b service -i-", identifier("\ufffd"), wrongLine("\ufffd")],
     ["-b service -i-", identifier("xxx"), wrongLine(long)],
-    ["-b service -i-", `${many(101, 100)}add --max 101`, names(101)],
-    ["-b service -i- --max 9", `${many(10, 9)}add --max 10`, names(10)],
-    ["-b service -i- --dry-run", many(101, 100), names(101)],
-    ["-b service -i x -i y --max 1", many(2, 1)],
+    ["-b service -i-", many(100), names(101)],
+    ["-b service -i- --max 9", many(9), names(10)],
+    ["-b service -i- --dry-run", many(100), names(101)],
+    ["-b service -i x -i y --max 1", many(1)],
+    ["-b service -i-", idle, { stdin: "\n".repeat(2 ** 20 + 1) }],
+    [["-bservice", "-i=a\nb"], identifier("a b")],
     ["-b service -i x --max 0", 'Cannot use --max "0"'],
   ]);
 });
