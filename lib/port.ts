@@ -430,8 +430,7 @@ export function retryDelay(
  * @param signal Ends the wait early.
  */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const end = () => resolve();
+  const { promise, resolve: end } = Promise.withResolvers<unknown>();
   const timer = setTimeout(end, signal?.aborted ? 0 : ms);
   signal?.addEventListener("abort", end);
   await promise;
