@@ -62,12 +62,12 @@ const MEMBERS = ("identifier title icon team properties relations blueprint " +
  */
 export async function readEntity(file: JsonObject): Promise<PlacedEntity> {
   const { blueprint, ...entity } = file;
-  const { identifier } = entity;
+  const { identifier: id } = entity;
   if (typeof blueprint !== "string") {
     throw new UsageError('Missing --blueprint ID, or "blueprint" in the file');
   }
   checkIdentifier("blueprint", blueprint);
-  if (typeof identifier === "string") checkIdentifier("entity", identifier);
+  if (typeof id === "string") checkIdentifier("entity", id);
   const refuse = (reason: string) =>
     new UsageError(`Cannot use the entity: ${reason}`);
   const unknown = Object.keys(entity).find((name) => !MEMBERS.includes(name));
@@ -75,6 +75,7 @@ export async function readEntity(file: JsonObject): Promise<PlacedEntity> {
     const { suggest } = await import("./suggest.ts");
     throw refuse(`unknown member "${unknown}"${suggest(unknown, MEMBERS)}`);
   }
+  if (typeof id === "number") throw refuse(`write identifier as text: "${id}"`);
   for (const member of ["properties", "relations"]) {
     const value = entity[member] ?? {};
     if (!isJsonObject(value)) throw refuse(`"${member}" must be a JSON object`);

@@ -137,6 +137,7 @@ Deno.test("readEntity() rejects what Port would reject or misunderstand", async 
       `${unknown} "propertis", did you mean properties?`,
     ],
     [{ identifier: "a", version: "1" }, `${unknown} "version"`],
+    [{ identifier: 5 }, 'the entity: write identifier as text: "5"'],
     [{ properties: [] }, 'the entity: "properties" must be a JSON object'],
     [{ relations: "x" }, 'the entity: "relations" must be a JSON object'],
   ];
