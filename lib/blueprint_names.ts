@@ -87,13 +87,16 @@ export async function unknownName(
   // Loaded only on an error.
   const { suggest } = await import("./suggest.ts");
   const { key } = locate(names);
+  const paths = [...types.keys()];
   const lastOf = (path: string) => path.slice(path.indexOf(".") + 1);
   const last = lastOf(key);
-  const same = [...types.keys()].find((path) => lastOf(path) === last);
-  const paths = [...types.keys()];
-  const isShort = last === key;
-  const hint = same === undefined
-    ? suggest(key, isShort ? paths.map(lastOf) : paths)
-    : `, did you mean ${same}?`;
+  const prefix = key.slice(0, key.indexOf(".") + 1);
+  const same = paths.find((path) => lastOf(path) === last);
+  const near = paths.filter((path) => path.startsWith(prefix)).map(lastOf);
+  const hint = same !== undefined
+    ? `, did you mean ${same}?`
+    : near.length > 0
+    ? suggest(last, near).replace("mean ", `mean ${prefix}`)
+    : "";
   return new UsageError(`Cannot use ${source}: ${owner} has no ${key}${hint}`);
 }

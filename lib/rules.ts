@@ -125,27 +125,35 @@ const ORDERED: Type[] = ["number", "date-time"];
  * @throws {UsageError} If the value is not of that type.
  */
 export function readValue(rule: Rule, type: Type | undefined): Json {
-  const { source, path, operator, text, json } = rule;
+  const { path, operator, json } = rule;
   if (json === null) return null;
-  if (isOrder(operator) && type !== undefined && !ORDERED.includes(type)) {
-    throw new UsageError(
-      `Cannot use ${source}: ${path} must be compared with = or !=, since only ` +
-        "numbers and dates have an order",
-    );
+  if (!isOrder(operator)) {
+    return type === undefined ? readUntyped(rule) : readTyped(rule, [type]);
   }
-  if (type === undefined && !isOrder(operator)) {
-    rejectBooleanWord(rule);
-    if (json !== undefined || !isJson(text)) return json ?? text;
-    throw unclear(rule, `the type of ${path} is not known`);
-  }
-  const types = type === undefined ? ORDERED : [type];
+  if (type === undefined) return readTyped(rule, ORDERED);
+  if (ORDERED.includes(type)) return readTyped(rule, [type]);
+  throw new UsageError(
+    `Cannot use ${rule.source}: ${path} must be compared with = or !=, since ` +
+      "only numbers and dates have an order",
+  );
+}
+
+function readUntyped(rule: Rule): Json {
+  const { path, text, json } = rule;
+  rejectBooleanWord(rule);
+  if (json !== undefined || !isJson(text)) return json ?? text;
+  throw unclear(rule, `the type of ${path} is not known`);
+}
+
+/** Reads the value as the first of some types that it can have. */
+function readTyped(rule: Rule, types: Type[]): Json {
   for (const type of types) {
     const value = readAs(rule, type);
     if (isOfType(value, type)) return value;
   }
   const values = types.map((type) => VALUES[type]).join(" or ");
   throw new UsageError(
-    `Cannot use ${source}: ${path} must be compared with ${values}`,
+    `Cannot use ${rule.source}: ${rule.path} must be compared with ${values}`,
   );
 }
 

@@ -178,6 +178,8 @@ Deno.test("search_entities --where rejects what the blueprint does not have, bef
       `${has("properties.verion")}, did you mean properties.version?`,
     ],
     ["properties.image!=x", "did you mean relations.image?"],
+    ["relations.imgae!=x", "did you mean relations.image?"],
+    ["relations.scv!=x", `${has("relations.scv")} (see --help)`],
     ["$version!=1", "Port's search has no $version"],
     ["$updatedat!=1", "no $updatedat, did you mean $updatedAt?"],
     ["locked!=True", "must be compared with true or false"],
