@@ -44,7 +44,7 @@ async function demo(): Promise<void> {
   1. In Port, choose ... > Credentials. Copy the client id and secret.
   2. Run cp .env.example .env and paste both into .env.
   3. Run npx -y deno@2.9.6 task get -b YOUR_BLUEPRINT -i YOUR_ENTITY
-  4. For CircleCI, see "In CircleCI" in README.md.`,
+  4. For CircleCI, see "CircleCI in five minutes" in README.md.`,
   );
 }
 

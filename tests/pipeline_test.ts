@@ -46,7 +46,7 @@ Deno.test("the pipeline's workflow passes twice, from an empty catalogue on", as
 });
 
 Deno.test("README's recipe for action runs runs only with a run id", async () => {
-  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+  const readme = await Deno.readTextFile(new URL("scripts/README.md", ROOT));
   const blocks = readme.match(/(?<=^```yaml\n).*?(?=^```$)/gms) ?? [];
   const text = blocks.find((block) => block.includes("port-run-id"));
   const recipe = parseConfig(text ?? "");
@@ -76,10 +76,10 @@ Deno.test("the action for Port starts README's recipe and gives it the run id", 
   );
   // The token stays in Port's secrets.
   assertEquals(headers["Circle-Token"], "{{ .secrets.CIRCLECI_TOKEN }}");
-  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+  const readme = await Deno.readTextFile(new URL("scripts/README.md", ROOT));
   for (
     const name of [
-      file,
+      file.slice(8),
       "CIRCLECI_TOKEN",
       ...text.match(/\b[A-Z]+_[A-Z_]+\b/g) ?? [],
     ]

@@ -5,7 +5,7 @@ import { ROOT, withFolder } from "./support/run.ts";
 import { runInShell } from "./support/shell.ts";
 
 Deno.test("Port's examples, as README has them, leave in Port what they say", async () => {
-  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+  const readme = await Deno.readTextFile(new URL("scripts/README.md", ROOT));
   const [, commands = ""] =
     /## Port's CircleCI examples.*?```sh\n(.*?)```/s.exec(readme) ?? [];
   // The catalogue is empty; even the blueprints do not exist.
