@@ -6,7 +6,7 @@
 import { dim, red, setColorEnabled, yellow } from "jsr:@std/fmt@1.0.10/colors";
 import { escapeControls, ScriptError, toLine, UsageError } from "./errors.ts";
 import {
-  COMMON_OPTIONS,
+  type COMMON_OPTIONS,
   type OptionsOf,
   type OptionTable,
   parseCommandLine,

@@ -7,7 +7,7 @@
  */
 import { parse } from "npm:yaml@2.9.1";
 import { CIRCLECI } from "./calls.ts";
-import { type TestPort } from "./port.ts";
+import type { TestPort } from "./port.ts";
 import { copyRepository, withShell } from "./shell.ts";
 
 /** Anything that YAML can hold. */

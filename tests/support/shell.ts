@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type TestPort } from "./port.ts";
+import type { TestPort } from "./port.ts";
 import { type Result, ROOT, runProcess, wayOut, withFolder } from "./run.ts";
 
 /** Runs commands in a new shell. */
