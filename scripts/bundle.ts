@@ -17,7 +17,7 @@ const ROOT = new URL("..", import.meta.url);
 const ORB = new URL(".circleci/orb/", ROOT);
 
 /** Scripts that are useful only in this repository. */
-const LOCAL = ["bundle.ts", "demo.ts", "local_port.ts"];
+const LOCAL = ["bundle.ts", "demo.ts", "docs.ts", "local_port.ts"];
 
 /** Writes all files to a folder, and `SHA256SUMS` for `sha256sum -c`. */
 async function bundleAll(folder: string): Promise<void> {

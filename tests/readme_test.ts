@@ -48,7 +48,11 @@ function assertTable(...[head, ...rows]: [string, string][]) {
   const lines = rows.map(([term, meaning]) =>
     `| \`${cell(term)}\` | ${cell(meaning)} |\n`
   );
-  assert(isThere, `README.md lacks this table:\n${lines.join("")}`);
+  const cure = "run deno task docs, or add a section with this table";
+  assert(
+    isThere,
+    `scripts/README.md is not up to date: ${cure}:\n${lines.join("")}`,
+  );
 }
 
 Deno.test("README shows the options of each script as --help does", () => {
