@@ -3,7 +3,7 @@ import { ENVIRONMENT, EXIT_CODES, optionRows } from "../lib/help.ts";
 import { COMMON_OPTIONS, type ScriptInfo } from "../lib/options.ts";
 import { VERSION } from "../lib/port.ts";
 import { CALLS, CIRCLECI, prepare } from "./support/calls.ts";
-import { ORB } from "./support/orb.ts";
+import { ORB, UPSERT } from "./support/orb.ts";
 import { type Config, parseConfig, runJob } from "./support/pipeline.ts";
 import { put, type TestPort, withPort } from "./support/port.ts";
 import { permissionsOf, ROOT, run, withBashEnv } from "./support/run.ts";
@@ -146,7 +146,8 @@ Deno.test("README's recipes run as written", async () => {
       await withExamples(async (port, { PORT_RUN_ID }) => {
         const config = { ...recipe, orbs: { port: ORB } };
         const pipeline = { "pipeline.parameters.port-run-id": PORT_RUN_ID };
-        const result = await runJob(config, name, {}, port, pipeline);
+        const files = { ".circleci/upsert_entity.js": UPSERT };
+        const result = await runJob(config, name, {}, port, pipeline, files);
         assert(!result.isFailed, `${name}: ${result.stderr}`);
       });
     }

@@ -61,6 +61,7 @@ export function parseConfig(text: string): Config {
  * @param parameters Its parameters, which a workflow sets.
  * @param port The local Port, with the variables of the context.
  * @param pipeline Pipeline values that override the made-up ones.
+ * @param files Further files of the repository, by their paths.
  * @returns How it ended.
  */
 export async function runJob(
@@ -69,6 +70,7 @@ export async function runJob(
   parameters: Config,
   port: TestPort,
   pipeline: Config = {},
+  files: Record<string, string> = {},
 ): Promise<JobResult> {
   const [scope, own] = find(config, name);
   const job = mapping(mapping(scope.jobs)[own]);
@@ -92,7 +94,12 @@ export async function runJob(
       await Deno.remove(bashEnv);
     }
     return result;
-  }, hasCheckout ? copyRepository : Deno.mkdir);
+  }, async (folder) => {
+    await (hasCheckout ? copyRepository(folder) : Deno.mkdir(folder));
+    for (const [path, text] of Object.entries(files)) {
+      await Deno.writeTextFile(`${folder}/${path}`, text);
+    }
+  });
 }
 
 /** An element, such as `port/gate`, is found in its orb, or in the file itself. */
