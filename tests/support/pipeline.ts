@@ -95,7 +95,8 @@ export async function runJob(
     }
     return result;
   }, async (folder) => {
-    await (hasCheckout ? copyRepository(folder) : Deno.mkdir(folder));
+    if (!hasCheckout) return await Deno.mkdir(folder);
+    await copyRepository(folder);
     for (const [path, text] of Object.entries(files)) {
       await Deno.writeTextFile(`${folder}/${path}`, text);
     }
