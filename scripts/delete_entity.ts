@@ -74,9 +74,11 @@ export const script = defineScript({
       }
     }
     const [first, ...more] = sum.missing;
-    if (first === undefined) return;
-    // A blueprint that does not exist is a mistake.
-    if (ifExists) return void await getBlueprint(port, blueprint);
+    // Only where the blueprint exists does a 404 speak of the entity.
+    if (sum.gone > 0 || (ifExists && first)) {
+      await getBlueprint(port, blueprint);
+    }
+    if (ifExists || first === undefined) return;
     throw new ScriptError(
       4,
       `${first}; check --blueprint and --identifier, or add --if-exists` +

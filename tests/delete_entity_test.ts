@@ -230,16 +230,27 @@ Deno.test("delete_entity claims no deletion that it cannot know of, also over a 
   const notFound = Response.json({ message: "None" }, { status: 404 });
   const none = Response.json({ deletedEntities: [] });
   for (const [flags, stdin] of WAYS) {
-    for (const between of [[], [401]]) {
+    for (
+      const [between, hasBlueprint] of [[[], true], [[401], true], [
+        [],
+        false,
+      ]] as const
+    ) {
       const last = stdin ? none : notFound;
       const answers = [500, ...between].map((status) =>
         Response.json({ message: "No" }, { status })
       );
       const responses = [...answers, last.clone()];
-      const handler = (request: Request) =>
-        request.url.endsWith("/access_token")
-          ? Response.json({ accessToken: "made-up-token" })
-          : responses.shift() ?? last.clone();
+      const handler = ({ url, method }: Request) => {
+        if (url.endsWith("/access_token")) {
+          return Response.json({ accessToken: "made-up-token" });
+        }
+        if (method !== "GET") return responses.shift() ?? last.clone();
+        // Whoever answers 404 to all that it is asked knows of no entity.
+        return hasBlueprint
+          ? Response.json({ blueprint: { identifier: "service" } })
+          : notFound.clone();
+      };
       await withHandler(handler, async (API_URL) => {
         const env = { ...CREDENTIALS, API_URL };
         const args = `-b service ${flags}`;
@@ -247,7 +258,8 @@ Deno.test("delete_entity claims no deletion that it cannot know of, also over a 
           env,
           stdin,
         });
-        assertEquals([code, responses.length], [0, 0], stderr);
+        const expected = hasBlueprint ? 0 : 4;
+        assertEquals([code, responses.length], [expected, 0], stderr);
         const line = 'Deleted 0 of 1 entities of "service"; 1 more gone (';
         assertStringIncludes(stderr, line);
       });
