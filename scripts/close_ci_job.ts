@@ -67,7 +67,9 @@ export const script = defineScript({
         log(`Closed "${identifier}" of "${blueprint}"`);
       } else {
         log(
-          `Left "${identifier}" as it is: its status is ${status ?? "not set"}`,
+          `Left "${identifier}" as it is: ${
+            status === undefined ? "it was not reported" : `it is ${status}`
+          }`,
         );
       }
     }

@@ -13,7 +13,7 @@ import { ROOT, runProcess, withFolder } from "./support/run.ts";
 
 /** Text that would do harm in a shell line. */
 const HOSTILE =
-  "\"; touch pwned; $(touch pwned) `touch pwned` ' \\ !x\t<&1 << E";
+  "\"; touch pwned; $(touch pwned) `touch pwned` ' \\ !x\t<&1 << E\nF";
 
 /** Runs steps, as the only job of a configuration with the orb. */
 async function runSteps(port: TestPort, ...steps: Config[]) {
@@ -113,7 +113,7 @@ Deno.test("the orb is small enough for CircleCI and for Linux", () => {
 Deno.test("each example of the orb runs", async () => {
   for (const [name, { usage }] of elements("examples")) {
     const text = JSON.stringify(usage);
-    assertMatch(text, /"port":"circleci-port\/port@2\.\d"/);
+    assertMatch(text, /"port":"acme\/port@2\.\d"/);
     const config = { ...Object(usage), orbs: { port: ORB } };
     const jobs = Object.values<Config>(config.workflows)
       .flatMap(({ jobs }) => jobs as Config[]);
@@ -142,6 +142,48 @@ Deno.test("each example of the orb runs", async () => {
       }
     });
   }
+});
+
+Deno.test("the orb's gate stays shut without a condition, and files must be named", async () => {
+  await withPort({}, async (port) => {
+    await putCheckout(port, { version: "1" });
+    for (const expect of ["", " \n"]) {
+      const gate = { "port/gate": { ...CHECKOUT, expect } };
+      const { isFailed, stderr } = await runSteps(port, gate);
+      assert(isFailed && stderr.includes("its parameter expect is empty"));
+    }
+    const bulk = { "port/bulk_upsert_entities": { files: "" } };
+    const { isFailed, stderr } = await runSteps(port, bulk);
+    assert(isFailed && stderr.includes("The parameter files is empty"));
+  });
+});
+
+Deno.test("the orb's upsert takes values from variables, whatever they hold", async () => {
+  await withPort({}, async (port) => {
+    const upsert = {
+      ...CHECKOUT,
+      property_env: "version=BUILT\nlanguage=NONE",
+    };
+    const { isFailed, stderr } = await runSteps(
+      port,
+      {
+        run:
+          `printf 'export BUILT=%q\\n' '${'a"$(touch pwned)'}' >> "$BASH_ENV"`,
+      },
+      { "port/upsert_entity": upsert },
+    );
+    assert(!isFailed, stderr);
+    const { version, language } = await properties(port, "service", "checkout");
+    assertEquals([version, language], ['a"$(touch pwned)', ""]);
+  });
+});
+
+Deno.test("with_ci_job_report says why nothing is reported after an earlier failure", async () => {
+  const path = new URL(".circleci/orb/scripts/report_ci_job.sh", ROOT);
+  const text = (await Deno.readTextFile(path)).replaceAll("/tmp/port", "/none");
+  const shell = ["-eo", "pipefail", "-c", text];
+  const { code, stdout } = await runProcess("bash", shell);
+  assertEquals([code, stdout.startsWith("Nothing is reported")], [0, true]);
 });
 
 Deno.test("the orb takes credentials from variables of another name", async () => {
@@ -193,7 +235,7 @@ Deno.test("install_deno uses what is there, else npm, else says what the image l
     new URL(".circleci/orb/scripts/install_deno.sh", ROOT).pathname;
   const cases: [programs: string[], code: number, says: string][] = [
     [["deno", "npm"], 0, "deno --version\n"],
-    [["npm"], 127, "npm install --global deno@2.9.6\n"],
+    [["npm"], 0, "npm install --global --prefix"],
     [[], 1, "neither Deno nor npm"],
   ];
   for (const [programs, expected, says] of cases) {
@@ -202,7 +244,13 @@ Deno.test("install_deno uses what is there, else npm, else says what the image l
         const text = `#!/bin/bash\necho ${name} "$@"\n`;
         await Deno.writeTextFile(`${PATH}/${name}`, text, { mode: 0o755 });
       }
-      const env = { PATH, PARAM_VERSION: "2.9.6" };
+      // What npm would install.
+      await Deno.mkdir(`${PATH}/.local/bin`, { recursive: true });
+      const installed = `${PATH}/.local/bin/deno`;
+      await Deno.writeTextFile(installed, "#!/bin/bash\n", { mode: 0o755 });
+      const BASH_ENV = `${PATH}/env`;
+      await Deno.writeTextFile(BASH_ENV, "");
+      const env = { PATH, BASH_ENV, HOME: PATH, PARAM_VERSION: "2.9.6" };
       const { code, stdout, stderr } = await runProcess(
         "/bin/bash",
         ["-eo", "pipefail", script],

@@ -1,6 +1,10 @@
 # The variables that hold the credentials are parameters.
 export PORT_CLIENT_ID="${!PARAM_CLIENT_ID}"
 export PORT_CLIENT_SECRET="${!PARAM_CLIENT_SECRET}"
+# Port's hosts, and that of PORT_API_URL.
+hosts=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io
+own="${PORT_API_URL#*://}"
+if [ -n "$own" ]; then hosts+=",${own%%/*}"; fi
 is_on() { [ "$1" = 1 ] || [ "$1" = true ]; }
 args=(--failed-file="$PARAM_FAILED_FILE" --junit=port-results/port.xml)
 if [ -n "$PARAM_BLUEPRINT" ]; then args+=(--blueprint="$PARAM_BLUEPRINT"); fi
@@ -13,8 +17,12 @@ args+=(--)
 while IFS= read -r line; do
   if [ -n "$line" ]; then args+=("$line"); fi
 done < <(printf '%s\n' "$PARAM_FILES")
+if [ "${args[-1]}" = -- ]; then
+  echo "error: The parameter files is empty" >&2
+  exit 2
+fi
 deno run --no-config \
   --allow-env=PORT_*,API_URL,CIRCLECI,CIRCLE_BUILD_URL,CIRCLE_NODE_INDEX,CIRCLE_NODE_TOTAL \
   --allow-read --allow-write \
-  --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io \
+  --allow-net="$hosts" \
   /tmp/port/bulk_upsert_entities.js "${args[@]}"

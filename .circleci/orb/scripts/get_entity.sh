@@ -1,7 +1,15 @@
 # The variables that hold the credentials are parameters.
 export PORT_CLIENT_ID="${!PARAM_CLIENT_ID}"
 export PORT_CLIENT_SECRET="${!PARAM_CLIENT_SECRET}"
+# Port's hosts, and that of PORT_API_URL.
+hosts=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io
+own="${PORT_API_URL#*://}"
+if [ -n "$own" ]; then hosts+=",${own%%/*}"; fi
 is_on() { [ "$1" = 1 ] || [ "$1" = true ]; }
+if is_on "$PARAM_IS_GATE" && [[ $PARAM_EXPECT != *[![:space:]]* ]]; then
+  echo "error: The gate stays shut: its parameter expect is empty" >&2
+  exit 2
+fi
 args=(--blueprint="$PARAM_BLUEPRINT" --identifier="$PARAM_IDENTIFIER")
 if [ -n "$PARAM_SELECT" ]; then args+=(--select="$PARAM_SELECT"); fi
 if [ -n "$PARAM_WAIT" ]; then args+=(--wait="$PARAM_WAIT"); fi
@@ -16,6 +24,6 @@ while IFS= read -r line; do
 done < <(printf '%s\n' "$PARAM_EXPECT")
 deno run --no-config \
   --allow-env=PORT_*,API_URL,CIRCLECI,CIRCLE_BUILD_URL,BASH_ENV \
-  --allow-write="$BASH_ENV" \
-  --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io \
+  --allow-write="${BASH_ENV:-/tmp}" \
+  --allow-net="$hosts" \
   /tmp/port/get_entity.js "${args[@]}"

@@ -1,6 +1,15 @@
+# It is missing if the job failed before it was reported as running.
+if [ ! -f /tmp/port/report_ci_job.js ]; then
+  echo "Nothing is reported: a step before with_ci_job_report failed"
+  exit
+fi
 # The variables that hold the credentials are parameters.
 export PORT_CLIENT_ID="${!PARAM_CLIENT_ID}"
 export PORT_CLIENT_SECRET="${!PARAM_CLIENT_SECRET}"
+# Port's hosts, and that of PORT_API_URL.
+hosts=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io
+own="${PORT_API_URL#*://}"
+if [ -n "$own" ]; then hosts+=",${own%%/*}"; fi
 is_on() { [ "$1" = 1 ] || [ "$1" = true ]; }
 args=(--status="$PARAM_STATUS" --blueprint="$PARAM_BLUEPRINT")
 args+=(--create-missing-related-entities)
@@ -14,5 +23,5 @@ while IFS= read -r line; do
 done < <(printf '%s\n' "$PARAM_RELATIONS")
 deno run --no-config \
   --allow-env=PORT_*,API_URL,CIRCLE* \
-  --allow-net=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io \
+  --allow-net="$hosts" \
   /tmp/port/report_ci_job.js "${args[@]}"
