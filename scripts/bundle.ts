@@ -53,7 +53,9 @@ async function packOrb(bundles: Map<string, string>): Promise<string> {
       await write(file, text),
     );
   }
-  const read = (path: string) => Deno.readTextFileSync(new URL(path, ORB));
+  const read = (path: string): string =>
+    Deno.readTextFileSync(new URL(path, ORB))
+      .replace(/^<<include\((\S+)\)>>\n/gm, (_, path) => read(path));
   const parts = ["executors", "commands", "jobs", "examples"].map((part) => {
     const elements = namesIn(new URL(`${part}/`, ORB), ".yml").map((file) =>
       `  ${file.replace(".yml", "")}:\n` + indent(read(`${part}/${file}`), 4)

@@ -175,6 +175,11 @@ Deno.test("the orb's upsert takes values from variables, whatever they hold", as
     assert(!isFailed, stderr);
     const { version, language } = await properties(port, "service", "checkout");
     assertEquals([version, language], ['a"$(touch pwned)', ""]);
+    for (const property_env of ["version", "version=x[$(touch pwned)]"]) {
+      const bad = { "port/upsert_entity": { ...CHECKOUT, property_env } };
+      const refused = await runSteps(port, bad);
+      assert(refused.stderr.includes("must be NAME=VARIABLE"), refused.stderr);
+    }
   });
 });
 

@@ -3,14 +3,7 @@ if [ ! -f /tmp/port/report_ci_job.js ]; then
   echo "Nothing is reported: a step before with_ci_job_report failed"
   exit
 fi
-# The variables that hold the credentials are parameters.
-export PORT_CLIENT_ID="${!PARAM_CLIENT_ID}"
-export PORT_CLIENT_SECRET="${!PARAM_CLIENT_SECRET}"
-# Port's hosts, and that of PORT_API_URL.
-hosts=api.port.io,api.us.port.io,api.getport.io,api.us.getport.io
-own="${PORT_API_URL#*://}"
-if [ -n "$own" ]; then hosts+=",${own%%/*}"; fi
-is_on() { [ "$1" = 1 ] || [ "$1" = true ]; }
+<<include(scripts/environment.sh)>>
 args=(--status="$PARAM_STATUS" --blueprint="$PARAM_BLUEPRINT")
 args+=(--create-missing-related-entities)
 if [ -n "$PARAM_REPOSITORY_URL" ]; then
