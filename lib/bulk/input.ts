@@ -41,12 +41,7 @@ export async function openInputs(
     const input = { name, file, bytesRead: 0, isRead: false };
     // This locks standard input, so that it is not opened twice.
     const chunks = stream.pipeThrough(
-      new TransformStream<Uint8Array, Uint8Array>({
-        transform(chunk, controller) {
-          input.bytesRead += chunk.length;
-          controller.enqueue(chunk);
-        },
-      }),
+      new TransformStream<Uint8Array, Uint8Array>(),
       { signal },
     );
     return { path, input, chunks };
@@ -58,6 +53,8 @@ export async function openInputs(
       const next = async () => {
         const { value, done = false } = await pieces.next();
         input.isRead = done;
+        // With the line break or comma; what is read ahead does not count.
+        input.bytesRead += (value?.bytes.length ?? 0) + 1;
         return value;
       };
       inputs.push(Object.assign(input, { next }));
