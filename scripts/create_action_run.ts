@@ -14,6 +14,7 @@ import {
   type JsonObject,
   type Port,
   PortError,
+  type RequestOptions,
 } from "../lib/port.ts";
 import { parseDuration } from "../lib/settings.ts";
 import { catchSignals } from "../lib/signals.ts";
@@ -64,14 +65,15 @@ export const script = defineScript({
       : parseDuration(options.wait, "--wait");
     checkOptions(options);
     const { runId, action } = options;
+    const signal = catchSignals();
     const run = runId === undefined
-      ? await createRun(port, options)
-      : await findRun(port, runId, settings.timeout);
+      ? await createRun(port, options, signal)
+      : await findRun(port, runId, { timeout: settings.timeout, signal });
     const { id } = run;
     const name = id ? `: run "${id}"` : ", but Port gave its run no id";
     if (runId === undefined) log(`Started action "${action}"${name}`);
     if (wait === undefined) return print(run);
-    const ended = await follow(context, run, wait);
+    const ended = await follow(context, run, wait, signal);
     print(ended);
     if (ended.status === "SUCCESS") return;
     throw new ExpectationError(
@@ -104,6 +106,7 @@ function checkOptions(options: Options): void {
 async function createRun(
   port: Port,
   { action = "", entity, property, runAs }: Options,
+  signal: AbortSignal,
 ): Promise<JsonObject> {
   const query = runAs === undefined
     ? ""
@@ -115,6 +118,14 @@ async function createRun(
     // A retry could start the action twice.
     idempotent: false,
     body: { properties, ...(entity !== undefined && { entity }) },
+    signal,
+  }).catch((error) => {
+    if (!signal.aborted) throw error;
+    throw new ScriptError(
+      signal.reason,
+      `Interrupted while starting action "${action}": Port may have started ` +
+        "it, look there first",
+    );
   });
   if (isJsonObject(run)) return run;
   throw new ScriptError(
@@ -128,10 +139,10 @@ async function createRun(
 async function findRun(
   port: Port,
   id: string,
-  timeout: number,
+  options: RequestOptions,
 ): Promise<JsonObject> {
   try {
-    return await getRun(port, id, timeout);
+    return await getRun(port, id, options);
   } catch (error) {
     const { kind } = Object(error);
     if (kind !== "unavailable" && kind !== "network") throw error;
@@ -142,12 +153,12 @@ async function findRun(
 async function getRun(
   port: Port,
   id: string,
-  timeout: number,
+  options: RequestOptions,
 ): Promise<JsonObject> {
   const { run } = await port.request("GET", apiPath("actions", "runs", id), {
     action: `get action run "${id}"`,
     expect: { run: "object" },
-    timeout,
+    ...options,
   });
   return run as JsonObject;
 }
@@ -166,6 +177,7 @@ async function follow(
   { options, settings, port, log, warn }: Context<typeof script.options>,
   { id }: JsonObject,
   wait: number,
+  signal: AbortSignal,
 ): Promise<JsonObject> {
   if (typeof id !== "string" || id === "") {
     throw new ExpectationError(
@@ -176,7 +188,7 @@ async function follow(
   let lastStatus: unknown;
   const ask = async (left: number) => {
     const timeout = Math.min(left, settings.timeout);
-    const run = await getRun(port, id, timeout);
+    const run = await getRun(port, id, { timeout });
     const { status } = run;
     if (!UNFINISHED.includes(String(status))) {
       await showLog(timeout);
@@ -187,11 +199,11 @@ async function follow(
     lastStatus = status;
     throw new ExpectationError(`Cannot continue: run "${id}" is ${status}`);
   };
-  const signal = catchSignals();
   const interrupted = new Promise<never>((_, reject) => {
     const message = `Interrupted while following run "${id}"`;
     const stop = () => reject(new ScriptError(signal.reason, message));
     signal.addEventListener("abort", stop);
+    if (signal.aborted) stop();
   });
   const ended = waitFor(ask, { wait, ...PAUSES, log: () => {} });
   return await Promise.race([ended, interrupted]).catch((error) => {

@@ -9,6 +9,7 @@ import {
   assertError,
   assertFailures,
   assertWrongCalls,
+  CREDENTIALS,
   deadUrl,
   type TestPort,
   withPort,
@@ -16,6 +17,7 @@ import {
   WRONG_SECRET,
 } from "./support/port.ts";
 import { type Result, run } from "./support/run.ts";
+import { withHandler } from "./support/server.ts";
 import {
   addLog,
   type Body,
@@ -183,6 +185,25 @@ Deno.test("create_action_run --wait says on a signal that the run goes on, and h
       })
     ),
   );
+});
+
+Deno.test("create_action_run says on a signal that Port may have started the action", async () => {
+  const arrived = Promise.withResolvers<void>();
+  const hang = ({ path }: { path: string }) => {
+    if (!path.includes("/runs")) return Response.json({ accessToken: "x" });
+    arrived.resolve();
+    return "none";
+  };
+  await withHandler(hang, async (API_URL) => {
+    const env = { ...CREDENTIALS, API_URL };
+    const act = async ({ kill, ended }: Running) => {
+      await arrived.promise;
+      kill("SIGINT");
+      await ended;
+    };
+    const result = await runAlong({ env }, CREATE, "-a deploy", act);
+    assertError(result, 130, 'starting action "deploy": Port may have started');
+  });
 });
 
 Deno.test("create_action_run --wait lets the status decide, not the log", async () => {
