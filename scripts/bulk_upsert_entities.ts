@@ -128,7 +128,7 @@ export const script = defineScript({
     } finally {
       await keepRest(inputs, reading);
       clearInterval(timer);
-      report.close(inputs.every(({ isRead }) => isRead));
+      report.close(inputs.every(({ isRead }) => isRead === true));
       printResult(context, report, missing, failedFile);
     }
     throwIfFailed(report, signal, failedFile);

@@ -12,13 +12,12 @@ import {
 import {
   assertError,
   assertWrongCalls,
-  CREDENTIALS,
   put,
   type TestPort,
   withPort,
 } from "./support/port.ts";
 import { readOutput, start } from "./support/run.ts";
-import { withHandler } from "./support/server.ts";
+import { withHangingPort } from "./support/server.ts";
 
 Deno.test("bulk_upsert_entities takes NDJSON and arrays, files and a pipe", async () => {
   await withBoth({}, async (port, folder) => {
@@ -280,19 +279,12 @@ Deno.test("bulk_upsert_entities ends well on SIGINT and SIGTERM, and loses nothi
 });
 
 Deno.test("bulk_upsert_entities ends at once on a later signal, though requests hang", async () => {
-  const arrived = Promise.withResolvers<void>();
-  const hang = ({ path }: { path: string }) => {
-    if (!path.includes("/bulk")) return Response.json({ accessToken: "x" });
-    arrived.resolve();
-    return "none";
-  };
-  await withHandler(hang, async (API_URL) => {
-    const env = { ...CREDENTIALS, API_URL };
+  await withHangingPort("/bulk", async (env, arrived) => {
     const stdin = ndjson(services(20));
     const child = await start(BULK, "", { env, stdin });
     await child.stdin.close();
     const { said, result } = readOutput(child);
-    await arrived.promise;
+    await arrived;
     child.kill("SIGINT");
     await said("Interrupted: ");
     // For a second, further signals count as the same one.

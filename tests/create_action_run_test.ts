@@ -9,7 +9,6 @@ import {
   assertError,
   assertFailures,
   assertWrongCalls,
-  CREDENTIALS,
   deadUrl,
   type TestPort,
   withPort,
@@ -17,7 +16,7 @@ import {
   WRONG_SECRET,
 } from "./support/port.ts";
 import { type Result, run } from "./support/run.ts";
-import { withHandler } from "./support/server.ts";
+import { withHangingPort } from "./support/server.ts";
 import {
   addLog,
   type Body,
@@ -188,16 +187,9 @@ Deno.test("create_action_run --wait says on a signal that the run goes on, and h
 });
 
 Deno.test("create_action_run says on a signal that Port may have started the action", async () => {
-  const arrived = Promise.withResolvers<void>();
-  const hang = ({ path }: { path: string }) => {
-    if (!path.includes("/runs")) return Response.json({ accessToken: "x" });
-    arrived.resolve();
-    return "none";
-  };
-  await withHandler(hang, async (API_URL) => {
-    const env = { ...CREDENTIALS, API_URL };
+  await withHangingPort("/runs", async (env, arrived) => {
     const act = async ({ kill, ended }: Running) => {
-      await arrived.promise;
+      await arrived;
       kill("SIGINT");
       await ended;
     };

@@ -1,7 +1,11 @@
 import { assert, assertEquals, assertRejects } from "jsr:@std/assert@1.0.19";
 import { MAX_BODY } from "../lib/bulk/batches.ts";
+import { openInputs } from "../lib/bulk/input.ts";
+import { keepRest, readItems } from "../lib/bulk/items.ts";
 import { openPieces } from "../lib/bulk/pieces.ts";
+import { Report } from "../lib/bulk/report.ts";
 import { UsageError } from "../lib/errors.ts";
+import { withFile } from "./support/run.ts";
 
 /** Reads text in chunks of several sizes; all must result in the same. */
 async function assertValues(text: string, ...expected: [number, string][]) {
@@ -118,6 +122,25 @@ Deno.test("openPieces() says what is wrong with the end of an array, and where t
       text,
     );
   }
+});
+
+Deno.test("an input that breaks off does not count as read to its end", async () => {
+  const line = `{"blueprint": "b", "identifier": "a"}\n`;
+  await withFile(line.repeat(50_000), async (path) => {
+    const broken = new AbortController();
+    const inputs = await openInputs([path], broken.signal);
+    const options = {
+      report: new Report([]),
+      isMine: undefined,
+      blueprint: undefined,
+      stop: new AbortController().signal,
+    };
+    for await (const _ of readItems(inputs, options)) {
+      broken.abort(new Error("Input/output error"));
+    }
+    await keepRest(inputs, options);
+    assertEquals(inputs.map(({ isRead }) => isRead), [false]);
+  });
 });
 
 Deno.test("openPieces() rejects other formats by their first line", async () => {

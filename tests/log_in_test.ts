@@ -1,6 +1,12 @@
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
 import { ENTITY } from "./support/calls.ts";
-import { assertError, put, type TestPort, withPort } from "./support/port.ts";
+import {
+  assertError,
+  logins,
+  put,
+  type TestPort,
+  withPort,
+} from "./support/port.ts";
 import { run, runProcess, withBashEnv } from "./support/run.ts";
 
 /** Logs in; returns the token that a later step finds. */
@@ -10,10 +16,6 @@ async function logIn(port: TestPort, BASH_ENV: string) {
   const step = ["-c", 'printf %s "$PORT_ACCESS_TOKEN"'];
   const { stdout: token } = await runProcess("bash", step, { env });
   return { ...result, token };
-}
-
-function logins({ log }: TestPort): number {
-  return log.filter((line) => line.includes("/auth/access_token")).length;
 }
 
 Deno.test("log_in gives later steps a token, and never prints it", async () => {

@@ -6,7 +6,7 @@ import {
   runWorkflow,
 } from "./support/pipeline.ts";
 import { CIRCLECI, prepare } from "./support/calls.ts";
-import { put, type TestPort, withPort } from "./support/port.ts";
+import { logins, put, type TestPort, withPort } from "./support/port.ts";
 import { ROOT } from "./support/run.ts";
 
 const TEXT = await Deno.readTextFile(new URL(".circleci/config.yml", ROOT));
@@ -103,10 +103,6 @@ Deno.test("the pipeline's job report-to-port leaves the version in Port, whateve
     });
   }
 });
-
-function logins({ log }: TestPort): number {
-  return log.filter((line) => line.includes("/auth/access_token")).length;
-}
 
 Deno.test("the pipeline's job deploy logs in once and reports itself", async () => {
   await withPort({}, async (port) => {

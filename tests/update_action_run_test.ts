@@ -14,7 +14,7 @@ import {
 } from "./support/port.ts";
 import { readOutput, run, start } from "./support/run.ts";
 import { prepare } from "./support/calls.ts";
-import { withHandler } from "./support/server.ts";
+import { withHangingPort } from "./support/server.ts";
 import {
   type Body,
   CHANGED,
@@ -296,18 +296,11 @@ Deno.test("update_action_run --log - sends what has come until a signal, and no 
 });
 
 Deno.test("update_action_run --log - ends after a signal, though Port hangs", async () => {
-  const arrived = Promise.withResolvers<void>();
-  const hang = ({ path }: { path: string }) => {
-    if (!path.includes("/logs")) return Response.json({ accessToken: "x" });
-    arrived.resolve();
-    return "none";
-  };
-  await withHandler(hang, async (API_URL) => {
-    const env = { ...CREDENTIALS, API_URL };
+  await withHangingPort("/logs", async (env, arrived) => {
     const args = "--run-id r_1 --log -";
     const act = async ({ write, kill, ended }: Running) => {
       await write("one\n");
-      await arrived.promise;
+      await arrived;
       kill("SIGTERM");
       await ended;
     };

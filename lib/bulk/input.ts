@@ -17,8 +17,8 @@ export interface Input {
   next: () => Promise<Piece | undefined>;
   /** How much of it was read, in bytes. */
   bytesRead: number;
-  /** Whether it was read to its end. */
-  isRead: boolean;
+  /** Whether it was read to its end; `undefined` before that. */
+  isRead?: boolean;
 }
 
 /**
@@ -38,7 +38,7 @@ export async function openInputs(
     const info = path === "-" ? undefined : Deno.statSync(path);
     const file = info?.isFile ? info : undefined;
     const name = path === "-" ? nameOf(path) : path;
-    const input = { name, file, bytesRead: 0, isRead: false };
+    const input: Omit<Input, "next"> = { name, file, bytesRead: 0 };
     // This locks standard input, so that it is not opened twice.
     const chunks = stream.pipeThrough(
       new TransformStream<Uint8Array, Uint8Array>(),
@@ -52,7 +52,8 @@ export async function openInputs(
       const pieces = await openPieces(chunks, nameOf(path));
       const next = async () => {
         const { value, done = false } = await pieces.next();
-        input.isRead = done;
+        // After an error, there is no next value either.
+        if (done) input.isRead ??= true;
         // With the line break or comma; what is read ahead does not count.
         input.bytesRead += (value?.bytes.length ?? 0) + 1;
         return value;

@@ -96,6 +96,7 @@ async function* readPieces(
       } else yield piece;
     }
   } catch (error) {
+    input.isRead = false;
     // The entities before the error are still sent.
     const why = error instanceof Error ? error.message : error;
     const reason = `Cannot read further: ${why}; run this input again`;

@@ -223,6 +223,16 @@ export async function assertFailures(
 }
 
 /**
+ * Counts the logins that a local Port answered.
+ *
+ * @param port The local Port.
+ * @returns Their number.
+ */
+export function logins({ log }: TestPort): number {
+  return log.filter((line) => line.includes("/auth/access_token")).length;
+}
+
+/**
  * Runs a test with a server that replaces Port and accepts every login.
  *
  * @param answer Answers every other request.

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { CREDENTIALS } from "./port.ts";
 import { createServer, type IncomingMessage } from "node:http";
 import { once } from "node:events";
 
@@ -86,4 +87,27 @@ async function receive(incoming: IncomingMessage): Promise<Received> {
     body,
     connection: incoming.socket.remotePort ?? 0,
   };
+}
+
+/**
+ * Runs a test with a Port that answers logins, and never one kind of request.
+ *
+ * @param part What the path of those requests contains.
+ * @param test Called with the variables to connect with, and a promise that is
+ * kept when the first of them has arrived.
+ */
+export async function withHangingPort(
+  part: string,
+  test: (env: Record<string, string>, arrived: Promise<void>) => Promise<void>,
+): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const hang = ({ path }: { path: string }) => {
+    if (!path.includes(part)) return Response.json({ accessToken: "x" });
+    resolve();
+    return "none";
+  };
+  await withHandler(
+    hang,
+    (API_URL) => test({ ...CREDENTIALS, API_URL }, promise),
+  );
 }
