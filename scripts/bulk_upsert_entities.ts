@@ -4,21 +4,19 @@
  *
  * @module
  */
+import { getBlueprint } from "../lib/blueprint.ts";
 import type { BulkItem } from "../lib/bulk/batches.ts";
-import { FailedFile } from "../lib/bulk/failed_file.ts";
-import {
-  type Input,
-  isInput,
-  openInputs,
-  shareRead,
-} from "../lib/bulk/input.ts";
+import type { FailedFile } from "../lib/bulk/failed_file.ts";
+import { readFormat } from "../lib/bulk/format.ts";
+import { openInputs, shareRead } from "../lib/bulk/input.ts";
 import { keepRest, readItems } from "../lib/bulk/items.ts";
-import { openJunit } from "../lib/bulk/junit.ts";
 import { MissingRelations } from "../lib/bulk/missing.ts";
 import { Pacer } from "../lib/bulk/pace.ts";
-import { type Failure, lineOf, Report, type Sink } from "../lib/bulk/report.ts";
+import { type Failure, lineOf, Report } from "../lib/bulk/report.ts";
 import { type BulkAnswer, bulkUpsert } from "../lib/bulk/run.ts";
 import { readShard } from "../lib/bulk/shard.ts";
+import { openSinks } from "../lib/bulk/sinks.ts";
+import { makeTypesOf } from "../lib/bulk/types.ts";
 import { type Context, defineScript, runScript } from "../lib/cli.ts";
 import { ScriptError, UsageError } from "../lib/errors.ts";
 import { apiPath, type JsonObject, upsertQuery } from "../lib/port.ts";
@@ -31,7 +29,7 @@ export const script = defineScript({
   summary: "Create or update many entities in Port, from files or a pipe",
   operand: {
     value: "FILE",
-    help: "Entities as NDJSON or a JSON array; - or none for standard input",
+    help: "Entities as NDJSON, JSON, YAML or CSV; - or none for standard input",
     isOptional: true,
   },
   // Port's rate limit may require waiting for minutes.
@@ -43,6 +41,11 @@ export const script = defineScript({
       value: "ID",
       help: "Blueprint of entities that do not name one",
     },
+    format: {
+      value: "FORMAT",
+      help: "ndjson, json, yaml or csv (default by the ending of FILE)",
+    },
+    emptyClears: { help: "An empty cell of CSV clears the value in Port" },
     replace: {
       group: "Behaviour",
       help: "Remove omitted fields (else kept)",
@@ -88,18 +91,37 @@ export const script = defineScript({
   },
   advice: { 404: "create the blueprint first" },
   async run(context) {
-    const { options, operands, settings, log, explain } = context;
+    const { options, operands, settings, port, log, warn, explain } = context;
     const { concurrency, maxErrors } = readLimits(options);
-    const { blueprint, shard } = options;
+    const { blueprint, shard, emptyClears } = options;
+    const format = options.format === undefined
+      ? undefined
+      : readFormat(options.format);
     const isMine = shard === undefined ? undefined : readShard(shard);
     const signal = catchSignals();
-    const inputs = await openInputs(operands, after(GRACE.reading, signal));
+    const graceOver = after(GRACE.requests, signal);
+    const typesOf = makeTypesOf((blueprint) =>
+      getBlueprint(port, blueprint, { signal: graceOver })
+    );
+    const inputs = await openInputs(
+      operands,
+      { blueprint, format, typesOf, emptyClears },
+      after(GRACE.reading, signal),
+    );
     const missing = new MissingRelations();
-    const { failedFile, sinks } = openSinks(context, inputs);
+    const { failedFile, sinks } = openSinks(options, inputs, warn);
     const report = new Report(sinks);
     const pacer = new Pacer();
     const stop = new AbortController();
-    const reading = { report, isMine, blueprint, stop: stop.signal };
+    let fatal: unknown;
+    const giveUp = (error: unknown) => {
+      fatal = error;
+      stop.abort(`not sent, since: ${explain(error)}`);
+    };
+    const reading = {
+      ...{ report, isMine, blueprint, explain, giveUp },
+      stop: stop.signal,
+    };
     const stopAtMaxErrors = () => {
       if (report.all.failed < maxErrors) return;
       stop.abort(`not sent, since --max-errors ${maxErrors} is reached`);
@@ -116,7 +138,7 @@ export const script = defineScript({
     try {
       await bulkUpsert(readItems(inputs, reading), {
         ...{ concurrency, pacer, stop, explain, retries: settings.retries },
-        graceOver: after(GRACE.requests, signal),
+        graceOver,
         send: makeSend(context, pacer),
         validateOnly: options.validateOnly,
         onDone: (item, created) => report.done(item, created),
@@ -131,6 +153,7 @@ export const script = defineScript({
       report.close(inputs.every(({ isRead }) => isRead === true));
       printResult(context, report, missing, failedFile);
     }
+    if (fatal !== undefined) throw fatal;
     throwIfFailed(report, signal, failedFile);
   },
 });
@@ -189,77 +212,14 @@ function makeSend({ options, port }: ScriptContext, pacer: Pacer) {
 }
 
 function ofItem(
-  { place, blueprint, entity }: BulkItem,
+  { place, blueprint, entity, input }: BulkItem,
   reason: string,
 ): Failure {
   const { identifier } = entity;
   const name = typeof identifier === "string" ? identifier : "(no identifier)";
-  const text = JSON.stringify({ blueprint, ...entity });
-  const input = new TextEncoder().encode(text);
-  return { place, blueprint, name, input, reason };
-}
-
-/** Opens the files for failures; without one, they go to standard error. */
-function openSinks({ options, warn }: ScriptContext, inputs: Input[]) {
-  const { junit } = options;
-  if (junit !== undefined && isInput(junit, inputs)) {
-    throw new UsageError(`Cannot use "${junit}" twice: name another --junit`);
-  }
-  const failedFile = openFailedFile(options, inputs, warn);
-  const sinks: Sink[] = [toStandardError(warn, failedFile !== undefined)];
-  if (failedFile) sinks.push(failedFile);
-  try {
-    if (junit !== undefined) sinks.push(openJunit(junit, warn));
-  } catch (error) {
-    failedFile?.discard();
-    throw error;
-  }
-  return { failedFile, sinks };
-}
-
-/**
- * Shows failures that are not kept in a file. Many in a row have the same reason:
- * the first one stands for them.
- */
-function toStandardError(
-  warn: (line: string) => void,
-  hasFile: boolean,
-): Sink {
-  let last: string | undefined;
-  let others = 0;
-  const showOthers = () => {
-    if (others > 0) warn(`${others} more failed for the same reason`);
-    others = 0;
-  };
-  return {
-    fail(failure) {
-      const isKept = hasFile && failure.blueprint !== undefined;
-      if (isKept || failure.isSummedUp || failure.isRest) return;
-      // Each request has its own trace id.
-      const reason = failure.reason.replace(/ \(trace id \S+\)$/, "");
-      if (reason === last) return void others++;
-      showOthers();
-      last = reason;
-      warn(lineOf(failure));
-    },
-    close: showOthers,
-  };
-}
-
-function openFailedFile(
-  { failedFile, shard, validateOnly }: ScriptContext["options"],
-  inputs: Input[],
-  warn: (line: string) => void,
-): FailedFile | undefined {
-  if (failedFile === undefined) return undefined;
-  const isAlsoInput = isInput(failedFile, inputs);
-  if (isAlsoInput && (validateOnly || shard !== undefined)) {
-    throw new UsageError(
-      `Cannot use --failed-file "${failedFile}", an input, together with ` +
-        "--shard or --validate-only: what is not saved now would be lost",
-    );
-  }
-  return new FailedFile(failedFile, isAlsoInput, warn);
+  const json = () => JSON.stringify({ blueprint, ...entity });
+  const kept = input ?? new TextEncoder().encode(json());
+  return { place, blueprint, name, input: kept, reason };
 }
 
 /** Prints what was saved and what was not. */

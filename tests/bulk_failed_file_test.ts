@@ -244,7 +244,11 @@ async function withFailedFile(
     const path = `${folder}/failed`;
     if (isInput) Deno.writeTextFileSync(path, "all\n");
     if (isInput) Deno.writeTextFileSync(`${path}.errors`, "");
-    const file = new FailedFile(path, isInput, (line) => log.push(line));
+    const file = new FailedFile(path, {
+      isInput,
+      format: { format: "json", header: "", prefix: "" },
+      warn: (line) => log.push(line),
+    });
     test(file, path, log);
     return Promise.resolve();
   }, "/tmp");

@@ -11,6 +11,8 @@ export interface BulkItem extends PlacedEntity {
   place: string;
   /** The length of its JSON text, in bytes. */
   size: number;
+  /** What to keep if it fails. @default its JSON */
+  input?: Uint8Array;
 }
 
 /** The most entities that Port accepts in one request. */

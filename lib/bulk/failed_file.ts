@@ -6,9 +6,20 @@
 import { UsageError } from "../errors.ts";
 import { fileError } from "../files.ts";
 import { PartFile } from "./part_file.ts";
+import { concat, type KeptFormat } from "./pieces.ts";
 import { type Counts, type Failure, lineOf, type Sink } from "./report.ts";
 
 const [LF, SPACE] = [0x0a, 0x20];
+
+/** How to write a failed file. */
+export interface FailedFileOptions {
+  /** Whether it is also an input. */
+  isInput: boolean;
+  /** How inputs are written to it. */
+  format: KeptFormat;
+  /** Logs a warning. */
+  warn: (line: string) => void;
+}
 
 /**
  * The failed inputs, one per line, with the reasons in `FILE.errors`. What a
@@ -18,6 +29,7 @@ export class FailedFile implements Sink {
   readonly #inputs: PartFile;
   readonly #reasons: PartFile;
   readonly #isInput: boolean;
+  readonly #format: KeptFormat;
   readonly #warn: (line: string) => void;
   /** Whether the last line is a large input that is still being read. */
   #isOpen = false;
@@ -33,19 +45,18 @@ export class FailedFile implements Sink {
    * Opens the files.
    *
    * @param path The file.
-   * @param isInput Whether it is also an input.
-   * @param warn Logs a warning.
+   * @param options How to write it.
    * @throws {UsageError} If it exists and is no failed file, if another run
    * writes it, or if it cannot be written.
    */
   constructor(
     readonly path: string,
-    isInput: boolean,
-    warn: (line: string) => void,
+    { isInput, format, warn }: FailedFileOptions,
   ) {
     throwIfNotReplaceable(path);
     this.#name = path;
     this.#isInput = isInput;
+    this.#format = format;
     this.#warn = warn;
     const whenFull = () =>
       `it holds ${countInputs(this.#kept)}, the others are shown here`;
@@ -60,6 +71,7 @@ export class FailedFile implements Sink {
       this.#inputs.discard();
       throw error;
     }
+    this.#inputs.write(format.header);
   }
 
   /**
@@ -68,8 +80,9 @@ export class FailedFile implements Sink {
    * @param part The part.
    */
   keep(part: Uint8Array): void {
+    const start = this.#isOpen ? "" : this.#format.prefix;
     this.#isOpen = true;
-    if (!this.#inputs.write(joinLines(part))) this.#warn(show(part));
+    if (!this.#write(start, part, "")) this.#warn(show(part));
   }
 
   /**
@@ -94,15 +107,25 @@ export class FailedFile implements Sink {
   }
 
   #endInput({ place, input = new Uint8Array() }: Failure): void {
-    const line = new Uint8Array(input.length + 1);
-    line.set(joinLines(input));
-    line[input.length] = LF;
-    if (this.#inputs.write(line)) {
+    const start = this.#isOpen ? "" : this.#format.prefix;
+    if (this.#write(start, input, "\n")) {
       this.#kept++;
     } else {
       this.#shown++;
       this.#warn(`${place}: ${show(input)}`);
     }
+  }
+
+  /** Outside CSV, a line break inside an entity is as good as a space. */
+  #write(start: string, input: Uint8Array, end: string): boolean {
+    const encoder = new TextEncoder();
+    const isCsv = this.#format.format === "csv";
+    const body = isCsv || !input.includes(LF)
+      ? input
+      : input.map((byte) => byte === LF ? SPACE : byte);
+    return this.#inputs.write(
+      concat([encoder.encode(start), body, encoder.encode(end)]),
+    );
   }
 
   /**
@@ -157,12 +180,6 @@ export class FailedFile implements Sink {
 
 function countInputs(count: number): string {
   return count === 1 ? "1 input" : `${count} inputs`;
-}
-
-/** A line break between the tokens of an entity is as good as a space. */
-function joinLines(bytes: Uint8Array): Uint8Array {
-  if (!bytes.includes(LF)) return bytes;
-  return bytes.map((byte) => byte === LF ? SPACE : byte);
 }
 
 /** Returns bytes as text, even if they are not UTF-8. */

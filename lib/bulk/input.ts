@@ -5,10 +5,11 @@
  */
 import { ScriptError } from "../errors.ts";
 import { fileError, nameOf, openInput } from "../files.ts";
-import { openPieces, type Piece } from "./pieces.ts";
+import { formatOf, openFormat } from "./format.ts";
+import type { FormatOptions, Opened, Piece } from "./pieces.ts";
 
 /** An input. */
-export interface Input {
+export interface Input extends Pick<Opened, "parse" | "kept"> {
   /** Its name in reports. */
   name: string;
   /** The file; `undefined` for a pipe. */
@@ -25,12 +26,14 @@ export interface Input {
  * Opens all inputs, before anything is sent or written.
  *
  * @param paths Their paths; none for standard input.
+ * @param options How to read them.
  * @param signal Ends reading with an error, its reason.
  * @returns The inputs.
  * @throws {UsageError} If one cannot be read, or is in another format.
  */
 export async function openInputs(
   paths: string[],
+  options: FormatOptions,
   signal: AbortSignal,
 ): Promise<Input[]> {
   const opened = (paths.length > 0 ? paths : ["-"]).map((path) => {
@@ -38,7 +41,7 @@ export async function openInputs(
     const info = path === "-" ? undefined : Deno.statSync(path);
     const file = info?.isFile ? info : undefined;
     const name = path === "-" ? nameOf(path) : path;
-    const input: Omit<Input, "next"> = { name, file, bytesRead: 0 };
+    const input = { name, file, bytesRead: 0 };
     // This locks standard input, so that it is not opened twice.
     const chunks = stream.pipeThrough(
       new TransformStream<Uint8Array, Uint8Array>(),
@@ -49,16 +52,13 @@ export async function openInputs(
   const inputs: Input[] = [];
   for (const { path, input, chunks } of opened) {
     try {
-      const pieces = await openPieces(chunks, nameOf(path));
-      const next = async () => {
-        const { value, done = false } = await pieces.next();
-        // After an error, there is no next value either.
-        if (done) input.isRead ??= true;
-        // With the line break or comma; what is read ahead does not count.
-        input.bytesRead += (value?.bytes.length ?? 0) + 1;
-        return value;
-      };
-      inputs.push(Object.assign(input, { next }));
+      const { pieces, ...opened } = await openFormat(chunks, nameOf(path), {
+        ...options,
+        format: options.format ?? formatOf(path),
+      });
+      inputs.push(
+        Object.assign(input, opened, { next: makeNext(input, pieces) }),
+      );
     } catch (error) {
       if (error instanceof ScriptError) throw error;
       throw fileError("read", path, error);
@@ -67,16 +67,35 @@ export async function openInputs(
   return inputs;
 }
 
+/** Makes the function that reads the next value. */
+function makeNext(
+  input: Pick<Input, "bytesRead" | "isRead">,
+  pieces: AsyncGenerator<Piece>,
+): Input["next"] {
+  return async () => {
+    const { value, done = false } = await pieces.next();
+    // After an error, there is no next value either.
+    if (done) input.isRead ??= true;
+    // With the line break or comma; what is read ahead does not count.
+    input.bytesRead += (value?.bytes.length ?? 0) + 1;
+    return value;
+  };
+}
+
 /**
  * Returns how much of the inputs was read.
  *
  * @param inputs The inputs.
- * @returns The share; `NaN` if that is unknown, as one of them is a pipe.
+ * @returns The share; `NaN` if that is unknown, as one of them is a pipe or YAML.
  */
 export function shareRead(inputs: Input[]): number {
   const sum = (values: number[]) => values.reduce((a, b) => a + b, 0);
   return sum(inputs.map(({ bytesRead }) => bytesRead)) /
-    sum(inputs.map(({ file }) => file?.size ?? NaN));
+    sum(
+      inputs.map(({ file, kept }) =>
+        file && kept.format !== "yaml" ? file.size : NaN
+      ),
+    );
 }
 
 /**

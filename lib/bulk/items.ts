@@ -5,7 +5,7 @@
  */
 import { readEntity } from "../entity.ts";
 import { ScriptError, UsageError } from "../errors.ts";
-import { parseJsonObject } from "../json.ts";
+import { PortError } from "../port.ts";
 import { type BulkItem, MAX_BODY } from "./batches.ts";
 import type { Input } from "./input.ts";
 import type { Piece } from "./pieces.ts";
@@ -19,6 +19,10 @@ export interface ReadOptions {
   isMine: ((key: string) => boolean) | undefined;
   /** The blueprint of entities that do not name one. */
   blueprint: string | undefined;
+  /** Returns the message of an error. */
+  explain: (error: unknown) => string;
+  /** Ends the run, as Port does not answer what is needed to read on. */
+  giveUp: (error: unknown) => void;
   /** Once it is aborted, what follows is only kept; its reason says why. */
   stop: AbortSignal;
 }
@@ -37,7 +41,7 @@ export async function* readItems(
   const { report, isMine, stop } = options;
   for (const input of inputs) {
     for await (const piece of readPieces(input, options, stop)) {
-      const item = await readItem(piece, input.name, options.blueprint);
+      const item = await readItem(piece, input, options);
       if (isMine?.(keyOf(item, piece)) === false) continue;
       report.read();
       if ("entity" in item) yield item;
@@ -56,14 +60,14 @@ export async function keepRest(
   inputs: Input[],
   options: ReadOptions,
 ): Promise<void> {
-  const { report, isMine, blueprint, stop } = options;
+  const { report, isMine, stop } = options;
   const reason = `${stop.reason}; the same holds for all that follows`;
   for (const input of inputs) {
     let isRest = false;
     for await (const piece of readPieces(input, options)) {
       // Only a part of the input needs to know what it is: that takes time.
       const isOther = isMine && !isMine(
-        keyOf(await readItem(piece, input.name, blueprint), piece),
+        keyOf(await readItem(piece, input, options), piece),
       );
       if (isOther) continue;
       const place = placeOf(piece, input.name);
@@ -119,33 +123,37 @@ function keepPart(piece: Piece, name: string, report: Report): void {
 /** Returns the entity, or why there is none. */
 async function readItem(
   piece: Piece,
-  name: string,
-  blueprint: string | undefined,
+  { name, parse, kept }: Input,
+  { blueprint, explain, giveUp }: ReadOptions,
 ): Promise<BulkItem | Failure> {
   const { bytes, problem } = piece;
-  const size = bytes.length;
   try {
     if (problem) throw new UsageError(`Cannot read the entity: ${problem}`);
-    const file = parseJsonObject(decode(bytes), "the entity");
-    const whole = blueprint === undefined ? file : { blueprint, ...file };
-    return { ...await readEntity(whole), place: placeOf(piece, name), size };
+    const parsed = await parse(piece);
+    const whole = blueprint === undefined ? parsed : { blueprint, ...parsed };
+    const item = { ...await readEntity(whole), place: placeOf(piece, name) };
+    if (kept.format === "json") return { ...item, size: bytes.length };
+    const { length: size } = new TextEncoder().encode(JSON.stringify(whole));
+    // The rest of the chunk need not stay in memory.
+    return {
+      ...item,
+      size,
+      ...(kept.format === "csv" && { input: bytes.slice() }),
+    };
   } catch (error) {
-    if (!(error instanceof ScriptError)) throw error;
-    const failure = locate(piece, name, error.message);
-    return { ...failure, ...(size > 0 && { input: bytes }) };
+    const isFromPort = error instanceof PortError;
+    if (!isFromPort && !(error instanceof ScriptError)) throw error;
+    if (isFromPort && error.kind !== "not-found") giveUp(error);
+    const message = isFromPort ? explain(error) : error.message;
+    const place = placeOf(piece, name);
+    const failure = kept.format === "json"
+      ? locate(piece, name, message)
+      : { place, name: place, reason: message };
+    return { ...failure, ...(bytes.length > 0 && { input: bytes }) };
   }
 }
 
-const UTF_8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const LATIN_1 = new TextDecoder("latin1");
-
-function decode(bytes: Uint8Array): string {
-  try {
-    return UTF_8.decode(bytes);
-  } catch {
-    throw new UsageError("Cannot read the entity: it is not UTF-8");
-  }
-}
 
 /** Returns bytes as text, whatever they are. */
 function toText(bytes: Uint8Array): string {

@@ -1,11 +1,12 @@
 /**
- * Splits input into its JSON values as a stream, so that memory use does not
- * grow with it.
+ * The values of an input, in whatever format.
  *
  * @module
  */
+import { UsageError } from "../errors.ts";
+import type { JsonObject } from "../port.ts";
 import { MAX_BODY } from "./batches.ts";
-import { rejectOtherFormats } from "./format.ts";
+import type { TypesOf } from "./types.ts";
 
 /** A value of the input. One that is too large to send comes in parts. */
 export interface Piece {
@@ -13,6 +14,8 @@ export interface Piece {
   line: number;
   /** The column that it begins in, from 1. */
   column: number;
+  /** The row that it is in CSV, from 1. */
+  row?: number;
   /** Its bytes, unchanged even if they are not JSON. */
   bytes: Uint8Array;
   /** How many of its bytes came in earlier parts. */
@@ -23,64 +26,78 @@ export interface Piece {
   problem?: string | undefined;
 }
 
-const code = (character: string) => character.charCodeAt(0);
-const [TAB, LF, CR, SPACE] = [code("\t"), code("\n"), code("\r"), code(" ")];
-const [QUOTE, BACKSLASH, COMMA] = [code('"'), code("\\"), code(",")];
-const [OPEN, CLOSE] = [code("["), code("]")];
-const [OPEN_OBJECT, CLOSE_OBJECT] = [code("{"), code("}")];
+/** A format; `json` stands for NDJSON too. */
+export type Format = "json" | "yaml" | "csv";
 
-/** Other control characters are no white space: no input may vanish. */
-function isSpace(byte: number): boolean {
+/** How to read an input. */
+export interface FormatOptions {
+  /** Its format. @default by the ending of its name */
+  format: Format | undefined;
+  /** The blueprint of entities that do not name one. */
+  blueprint: string | undefined;
+  /** Returns the types of a blueprint. */
+  typesOf: TypesOf;
+  /** Whether an empty cell of CSV clears what it stands for. */
+  emptyClears: boolean;
+}
+
+/** An input whose format is known. */
+export interface Opened {
+  /** Its values. */
+  pieces: AsyncGenerator<Piece>;
+  /** Returns the entity that a value is, `blueprint` included if it names one. */
+  parse(piece: Piece): JsonObject | Promise<JsonObject>;
+  /** How values that were not saved are kept, to be read in the same way. */
+  kept: KeptFormat;
+}
+
+/** How values are written to a file, one after the other. */
+export interface KeptFormat {
+  /** The format of that file. */
+  format: Format;
+  /** What it begins with. */
+  header: string;
+  /** What each value begins with. */
+  prefix: string;
+}
+
+const [TAB, CR, SPACE] = [0x09, 0x0d, 0x20];
+
+/**
+ * Returns whether a byte is white space. Other control characters are not: no
+ * input may vanish.
+ *
+ * @param byte The byte.
+ * @returns Whether it is.
+ */
+export function isSpace(byte: number): boolean {
   return byte === SPACE || (byte >= TAB && byte <= CR);
 }
 
-/** At most this much is read to find the first line, in bytes. */
-const MAX_START = 64 * 1024;
+const UTF_8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Splits a stream into its JSON values: one per line (NDJSON), or the elements
- * of an array, depending on the first character. Reads the first line at once.
+ * Returns bytes as text.
  *
- * @param stream The input.
- * @param name Its name in errors.
- * @returns The values, read only as fast as they are used.
- * @throws {UsageError} If the first line shows that it is another format.
+ * @param bytes The bytes.
+ * @returns The text.
+ * @throws {UsageError} If they are not UTF-8.
  */
-export async function openPieces(
-  stream: ReadableStream<Uint8Array>,
-  name: string,
-): Promise<AsyncGenerator<Piece>> {
-  const chunks = stream[Symbol.asyncIterator]();
-  const start = await readStart(chunks);
-  rejectOtherFormats(start, name);
-  const isMarked = start[0] === 0xef && start[1] === 0xbb && start[2] === 0xbf;
-  const text = isMarked ? start.subarray(3) : start;
-  const all = prepend(text, { [Symbol.asyncIterator]: () => chunks });
-  const first = text.find((byte) => !isSpace(byte));
-  return first === OPEN ? splitArray(all) : splitLines(all);
-}
-
-/** Reads until there is a line that is not blank. */
-async function readStart(
-  chunks: AsyncIterator<Uint8Array>,
-): Promise<Uint8Array> {
-  let start = new Uint8Array();
-  while (start.length < MAX_START) {
-    const first = start.findIndex((byte) => !isSpace(byte));
-    if (first >= 0 && start.includes(LF, first)) break;
-    const { value } = await chunks.next();
-    if (value === undefined) break;
-    start = concat([start, value]);
+export function decode(bytes: Uint8Array): string {
+  try {
+    return UTF_8.decode(bytes);
+  } catch {
+    throw new UsageError("Cannot read the entity: it is not UTF-8");
   }
-  return start;
 }
 
-async function* prepend(start: Uint8Array, rest: AsyncIterable<Uint8Array>) {
-  yield start;
-  yield* rest;
-}
-
-function concat(chunks: Uint8Array[]): Uint8Array<ArrayBuffer> {
+/**
+ * Joins bytes.
+ *
+ * @param chunks The bytes, in their order.
+ * @returns All of them.
+ */
+export function concat(chunks: Uint8Array[]): Uint8Array<ArrayBuffer> {
   const size = chunks.reduce((sum, { length }) => sum + length, 0);
   const whole = new Uint8Array(size);
   let at = 0;
@@ -91,25 +108,74 @@ function concat(chunks: Uint8Array[]): Uint8Array<ArrayBuffer> {
   return whole;
 }
 
+/** The most that is read at once of a format that does not stream, in bytes. */
+const MAX_WHOLE = 16 * 1024 * 1024;
+
+/**
+ * Reads an input whole.
+ *
+ * @param chunks The input.
+ * @param name Its name in errors.
+ * @returns Its bytes.
+ * @throws {UsageError} If it is too large for that.
+ */
+export async function readWhole(
+  chunks: AsyncIterable<Uint8Array>,
+  name: string,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of chunks) {
+    parts.push(chunk);
+    size += chunk.length;
+    if (size > MAX_WHOLE) {
+      throw new UsageError(
+        `Cannot read ${name}: only up to 16 MiB of it can be read at once; ` +
+          "give one JSON object per line, a JSON array or CSV, which have no limit",
+      );
+    }
+  }
+  return concat(parts);
+}
+
 /** Collects a value; gives away what is too large to send part by part. */
-class Collector {
+export class Collector {
   #line = 1;
   #column = 1;
   #chunks: Uint8Array[] = [];
   #size = 0;
   #offset = 0;
 
+  /**
+   * Begins a value, or goes on with it.
+   *
+   * @param line The line that it begins on.
+   * @param column The column that it begins in.
+   */
   begin(line: number, column: number): void {
     this.#line = line;
     this.#column = column;
   }
 
+  /**
+   * Adds bytes to the value.
+   *
+   * @param bytes The bytes.
+   * @returns What there is so far, if the value is too large to send.
+   */
   add(bytes: Uint8Array): Piece | undefined {
     this.#chunks.push(bytes);
     this.#size += bytes.length;
     return this.#offset + this.#size > MAX_BODY ? this.#take(true) : undefined;
   }
 
+  /**
+   * Ends the value.
+   *
+   * @param bytes Its last bytes.
+   * @param problem What is wrong with it, if that is known.
+   * @returns The value, or its last part.
+   */
   end(bytes: Uint8Array, problem?: string): Piece {
     this.#chunks.push(bytes);
     this.#size += bytes.length;
@@ -127,132 +193,4 @@ class Collector {
     this.#offset += bytes.length;
     return { line: this.#line, column: this.#column, bytes, offset, hasMore };
   }
-}
-
-async function* splitLines(
-  chunks: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Piece> {
-  const collector = new Collector();
-  let line = 1;
-  const end = (bytes: Uint8Array): Piece | undefined => {
-    collector.begin(line++, 1);
-    const piece = collector.end(bytes);
-    if (piece.bytes.at(-1) === CR) piece.bytes = piece.bytes.subarray(0, -1);
-    const isBlank = piece.bytes.every(isSpace);
-    return isBlank && piece.offset === 0 ? undefined : piece;
-  };
-  for await (const chunk of chunks) {
-    let from = 0;
-    for (let at; (at = chunk.indexOf(LF, from)) >= 0; from = at + 1) {
-      const piece = end(chunk.subarray(from, at));
-      if (piece) yield piece;
-    }
-    collector.begin(line, 1);
-    const part = collector.add(chunk.subarray(from));
-    if (part) yield part;
-  }
-  const rest = end(new Uint8Array());
-  if (rest) yield rest;
-}
-
-/** What a byte means for the elements of an array. */
-type Meaning = "space" | "element" | "end";
-
-/** Follows the structure of an array, without parsing its elements. */
-class ArrayScanner {
-  line = 1;
-  column = 0;
-  #depth = 0;
-  #isString = false;
-  #isEscaped = false;
-  /** Whether something follows the array that is no array. */
-  #isOver = false;
-
-  /** Takes the next byte. `end` is the comma or bracket after an element. */
-  take(byte: number): Meaning {
-    this.column++;
-    if (byte === LF) {
-      this.line++;
-      this.column = 0;
-    }
-    if (this.#isString) {
-      if (this.#isEscaped) this.#isEscaped = false;
-      else if (byte === BACKSLASH) this.#isEscaped = true;
-      else if (byte === QUOTE) this.#isString = false;
-      return "element";
-    }
-    if (isSpace(byte)) return "space";
-    return this.#isOver ? "element" : this.#takeToken(byte);
-  }
-
-  #takeToken(byte: number): Meaning {
-    if (this.#depth === 0) {
-      this.#isOver = byte !== OPEN;
-      this.#depth = 1;
-      return this.#isOver ? "element" : "space";
-    }
-    if (byte === COMMA && this.#depth === 1) return "end";
-    if (byte === QUOTE) this.#isString = true;
-    else if (byte === OPEN || byte === OPEN_OBJECT) this.#depth++;
-    else if (byte === CLOSE || byte === CLOSE_OBJECT) {
-      return --this.#depth === 0 ? "end" : "element";
-    }
-    return "element";
-  }
-
-  /** What is wrong at the end of the input, if anything is. */
-  get problem(): string | undefined {
-    if (this.#isOver) return "it comes after the end of the array";
-    return this.#depth === 0
-      ? undefined
-      : "the array never ends, as a quote or bracket is not closed here";
-  }
-}
-
-/** Splits at the commas between elements. */
-async function* splitArray(
-  chunks: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Piece> {
-  const scanner = new ArrayScanner();
-  const collector = new Collector();
-  let isUnderWay = false;
-  for await (const chunk of chunks) {
-    let from = 0;
-    for (let at = 0; at < chunk.length; at++) {
-      const byte = chunk[at]!;
-      const meaning = scanner.take(byte);
-      if (meaning === "element" && !isUnderWay) {
-        isUnderWay = true;
-        from = at;
-        collector.begin(scanner.line, scanner.column);
-      } else if (meaning === "end") {
-        if (!isUnderWay) collector.begin(scanner.line, scanner.column);
-        // Between two commas there is an element, though an empty one.
-        if (isUnderWay || byte === COMMA) {
-          const bytes = chunk.subarray(isUnderWay ? from : at, at);
-          const problem = isUnderWay
-            ? undefined
-            : "nothing is before the comma";
-          yield endElement(collector, bytes, problem);
-        }
-        isUnderWay = false;
-      }
-    }
-    const part = isUnderWay && collector.add(chunk.subarray(from));
-    if (part) yield part;
-  }
-  const { problem, line, column } = scanner;
-  // This need not be an element: the input may end between two of them.
-  if (problem && !isUnderWay) collector.begin(line, column);
-  if (problem) yield endElement(collector, new Uint8Array(), problem);
-}
-
-function endElement(
-  collector: Collector,
-  bytes: Uint8Array,
-  problem?: string,
-): Piece {
-  const piece = collector.end(bytes, problem);
-  const last = piece.bytes.findLastIndex((byte) => !isSpace(byte));
-  return { ...piece, bytes: piece.bytes.subarray(0, last + 1) };
 }
