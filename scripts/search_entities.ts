@@ -4,23 +4,16 @@
  *
  * @module
  */
-import { getBlueprint } from "../lib/blueprint.ts";
-import {
-  locate,
-  METADATA,
-  type Types,
-  typesOf,
-  unknownName,
-} from "../lib/blueprint_names.ts";
 import { defineScript, runScript } from "../lib/cli.ts";
 import { ScriptError, UsageError } from "../lib/errors.ts";
 import { nameOf, readInput } from "../lib/files.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import { parsePath, valueAt } from "../lib/path.ts";
 import type { JsonObject, Port } from "../lib/port.ts";
-import { parseRule, readValue, type Rule } from "../lib/rules.ts";
-import { searchEntities, searchName } from "../lib/search.ts";
+import { parseRule } from "../lib/rules.ts";
+import { searchEntities } from "../lib/search.ts";
 import { parseCount } from "../lib/settings.ts";
+import { toQuery } from "../lib/where.ts";
 
 /** The script. */
 export const script = defineScript({
@@ -140,54 +133,7 @@ async function readQuery(
     );
   }
   const rules = where.map((rule) => parseRule("--where", rule));
-  const types = blueprint !== undefined && rules.length > 0
-    ? typesOf(await getBlueprint(port, blueprint))
-    : METADATA;
-  const toSearchRule = async (rule: Rule) => {
-    const path = await findPath(rule, types, blueprint);
-    const value = readValue(rule, types.get(path));
-    return { property: searchName(path), operator: rule.operator, value };
-  };
-  return {
-    combinator: "and",
-    rules: await Promise.all(rules.map(toSearchRule)),
-  };
-}
-
-/** The metadata, as Port's search names it. */
-const SEARCHABLE: Types = new Map(
-  [...METADATA].map(([name, type]) => [`$${name}`, type]),
-);
-
-/** Completes the path of a rule: `version` is short for `properties.version`. */
-async function findPath(
-  rule: Rule,
-  types: Types,
-  blueprint: string | undefined,
-): Promise<string> {
-  const { source, names } = rule;
-  const { key, isBelow } = locate(names);
-  const isMeta = key.startsWith("$");
-  const paths = isMeta
-    ? [key.slice(1)]
-    : [key, `properties.${key}`, `relations.${key}`];
-  const [path, other] = paths.filter((path) => types.has(path));
-  const refuse = (reason: string) =>
-    new UsageError(`Cannot use ${source}: ${reason}`);
-  if (isBelow || (path !== undefined && types.get(path) === "object")) {
-    throw refuse(
-      "Port's search cannot compare objects, or what is inside a value; use " +
-        "another property",
-    );
-  }
-  if (path !== undefined && other !== undefined) {
-    const first = path.replace(/^\w+$/, "$$$&");
-    throw refuse(`it may mean ${first} or ${other}: write one of them`);
-  }
-  if (path !== undefined) return path;
-  if (isMeta) throw await unknownName(rule, SEARCHABLE, "Port's search");
-  if (blueprint === undefined) return key;
-  throw await unknownName(rule, types, `blueprint "${blueprint}"`);
+  return await toQuery(port, rules, blueprint);
 }
 
 if (import.meta.main) await runScript(script);
