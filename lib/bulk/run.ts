@@ -12,6 +12,7 @@ import {
   sleep,
 } from "../port.ts";
 import { type BulkItem, isNamed, keyOf, makeBatches } from "./batches.ts";
+import { findCycles } from "./cycles.ts";
 import type { Pacer } from "./pace.ts";
 
 /** The result of one request. */
@@ -19,7 +20,17 @@ export interface BulkAnswer {
   /** Saved entities, by their index in the request. */
   entities: { index: number; created: boolean }[];
   /** Entities that were not saved. */
-  errors: { index: number; statusCode: number; message: string }[];
+  errors: BulkError[];
+}
+
+/** An entity that was not saved. */
+export interface BulkError {
+  /** Its index in the request. */
+  index: number;
+  /** The HTTP status that a request with this entity alone would have. */
+  statusCode: number;
+  /** Port's reason. */
+  message: string;
 }
 
 /** How to upsert the entities. */
@@ -53,10 +64,17 @@ export interface BulkOptions {
 /** The run gives up after this many failed requests in a row. */
 const MAX_CONSECUTIVE_FAILURES = 10;
 
+/** Completes the reason of Port that a relation is required. */
+const BOTH_REQUIRED =
+  "; it and an entity that it relates to need each other, " +
+  "and neither can be first: make one of the relations not required, or " +
+  "create one of the entities without it";
+
 /**
  * Upserts entities. Those with the same blueprint and identifier keep their
  * order. Those that Port rejects because a related entity does not exist are
- * retried after the rest.
+ * retried after the rest. Those that wait for each other are sent twice: first
+ * without their relations to each other.
  *
  * @param items The entities; they are read only as fast as they are sent.
  * @param options How to upsert them. Each item ends in `onDone` or `onFailed`.
@@ -68,12 +86,20 @@ export async function bulkUpsert(
 ): Promise<void> {
   const run = new BulkRun(options);
   await run.pass(items);
-  for (let before = Infinity; run.deferred.length > 0;) {
-    const isLast = run.deferred.length >= before;
-    before = run.deferred.length;
-    await run.retryDeferred(isLast);
+  for (let before = Infinity; run.deferred.size > 0;) {
+    const isStuck = run.deferred.size >= before;
+    before = run.deferred.size;
+    await run.retryDeferred(isStuck && !await run.saveParts());
   }
   if (run.fatal) throw run.fatal;
+}
+
+/** What became of a part of an entity that was sent before the whole. */
+interface PartResult {
+  /** Whether it was created. */
+  created?: boolean;
+  /** Why it was not saved. */
+  reason?: string;
 }
 
 /** Limits how many tasks run at once; the others wait in order. */
@@ -108,8 +134,10 @@ class BulkRun {
   #deferredKeys = new Set<string>();
   #isLastPass = false;
   #failures = 0;
-  /** Rejected because a related entity does not exist. */
-  deferred: BulkItem[] = [];
+  /** Entities of which a part was sent first. */
+  readonly #parts = new Map<BulkItem, PartResult>();
+  /** Rejected because a related entity does not exist, and Port's reason. */
+  deferred = new Map<BulkItem, string>();
   /** Why the run gives up. */
   fatal: unknown;
 
@@ -134,10 +162,35 @@ class BulkRun {
   /** Retries deferred entities; in the last pass, a 404 is a failure. */
   async retryDeferred(isLast: boolean): Promise<void> {
     const { deferred } = this;
-    this.deferred = [];
+    this.deferred = new Map();
     this.#deferredKeys = new Set();
     this.#isLastPass = isLast;
-    await this.pass(deferred);
+    await this.pass(deferred.keys());
+  }
+
+  /**
+   * Sends entities that wait for each other without their relations to each
+   * other, each once, and reports nothing. Returns whether any was saved.
+   */
+  async saveParts(): Promise<boolean> {
+    if (this.#options.validateOnly) return false;
+    const wholes = new Map(
+      findCycles(this.deferred).entries()
+        .filter(([_, whole]) => !this.#parts.has(whole)),
+    );
+    const results = new Map<BulkItem, PartResult>();
+    const run = new BulkRun({
+      ...this.#options,
+      onDone: (part, created) => results.set(part, { created }),
+      onFailed: (part, reason) => results.set(part, { reason }),
+    });
+    run.#isLastPass = true;
+    await run.pass(wholes.keys());
+    this.fatal ??= run.fatal;
+    for (const [part, whole] of wholes) {
+      this.#parts.set(whole, results.get(part) ?? {});
+    }
+    return results.values().some(({ created }) => created !== undefined);
   }
 
   /** A batch waits for earlier ones that contain one of its entities. */
@@ -171,12 +224,12 @@ class BulkRun {
   /** Defers an entity if an earlier one with its key is deferred. */
   #isBehindDeferred(item: BulkItem): boolean {
     const isBehind = this.#deferredKeys.has(keyOf(item) ?? "");
-    if (isBehind) this.#defer(item);
+    if (isBehind) this.#defer(item, "");
     return isBehind;
   }
 
-  #defer(item: BulkItem): void {
-    this.deferred.push(item);
+  #defer(item: BulkItem, reason: string): void {
+    this.deferred.set(item, reason);
     const key = keyOf(item);
     if (key !== undefined) this.#deferredKeys.add(key);
   }
@@ -232,21 +285,28 @@ class BulkRun {
       const isNew = created.get(index);
       const status = error?.statusCode;
       if (error === undefined && isNew !== undefined) {
-        onDone(item, isNew);
+        onDone(item, isNew || this.#parts.get(item)?.created === true);
       } else if (error === undefined) {
         this.#fail([item], "Port's answer does not mention it");
       } else if (status === 404 && !this.#isLastPass) {
-        this.#defer(item);
+        this.#defer(item, error.message);
       } else if (
         attempt <= retries &&
         isRetryable({ status }, validateOnly || isNamed(item))
       ) {
         again.push(item);
       } else {
-        this.#fail([item], `${status}: ${error.message}`);
+        this.#fail([item], this.#explain(item, error));
       }
     }
     return again;
+  }
+
+  /** If even the part was rejected, the whole must fail for the same reason. */
+  #explain(item: BulkItem, { statusCode, message }: BulkError): string {
+    const reason = this.#parts.get(item)?.reason;
+    if (statusCode !== 404 || !reason) return `${statusCode}: ${message}`;
+    return reason.startsWith("422: ") ? reason + BOTH_REQUIRED : reason;
   }
 
   #fail(items: BulkItem[], reason: string): void {
