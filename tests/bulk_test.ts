@@ -460,25 +460,28 @@ Deno.test("Report.progress() counts what was read and not yet sent, and the rate
 Deno.test("MissingRelations names the blueprint, how many failed and what they need", () => {
   const missing = new MissingRelations();
   const message = (name: string, target: string) =>
-    `404: Entity "${name}" of blueprint "${target}" does not exist`;
+    `404: Entity with identifier "${name}" does not exist in the blueprint ` +
+    `"${target}"`;
   const take = (name: string, relations: JsonObject, reason: string) => {
     const entity = { identifier: name, relations };
     return missing.take({ ...makeItems([name])[0]!, entity }, reason);
   };
-  for (const name of names(5000)) {
-    assert(take(name, { image: `i${name}` }, message(`i${name}`, "image")));
+  for (const [number, name] of names(5000).entries()) {
+    const image = `i${number % 40}`;
+    assert(take(name, { image }, message(image, "image")));
   }
   // The names of entities and blueprints may be the same.
-  assert(take("a", { teams: ["x", "image"] }, message("image", "team")));
-  assert(take("b", { teams: ["x", "image"] }, message("x", "team")));
-  assertEquals(take("c", { image: "i" }, message("other", "image")), false);
-  assertEquals(take("c", { image: "i" }, '422: "i" is bad'), false);
+  assert(take("a", { teams: ["x", "team"] }, message("team", "team")));
+  assert(take("b", { teams: ["x", "team"] }, message("x", "team")));
+  assert(take("c", { key: "lock" }, '404: There is no "lock"'));
+  assertEquals(take("d", { image: "i" }, message("other", "image")), false);
+  assertEquals(take("d", { image: "i" }, '422: "i" is bad'), false);
   const cure = "create them first, or give --create-missing-related-entities";
+  const first = "failed, the first test:1: 404:";
   assertEquals(missing.lines(), [
-    '5000 failed, the first test:1: 404: Entity … of blueprint "image" does ' +
-    `not exist: ie0, ie1, ie2 and others; ${cure}`,
-    '2 failed, the first test:1: 404: Entity … of blueprint "team" does ' +
-    `not exist: image, x; ${cure}`,
+    `5000 ${first} blueprint "image" lacks 40 entities: i0, i1, i2, …; ${cure}`,
+    `2 ${first} blueprint "team" lacks 2 entities: team, x; ${cure}`,
+    `1 ${first} Port lacks 1 entity: lock; ${cure}`,
   ]);
 });
 

@@ -158,7 +158,7 @@ Deno.test("bulk_upsert_entities sums up related entities that do not exist", asy
       assertEquals(warnings.length, 1, stderr);
       assertMatch(
         warnings.join(),
-        /: 100 failed, .* "image": i\d+, i\d+, i\d+ and/,
+        /: 100 failed, .* "image" lacks 50 entities: i\d+, i\d+, i\d+, …;/,
       );
     }
     const reasons = await Deno.readTextFile(`${folder}/failed.errors`);

@@ -6,18 +6,19 @@
  */
 import type { BulkItem } from "./batches.ts";
 
-/** How many missing entities are named. */
+/** The most missing entities that are named. */
 const NAMED = 3;
 
 interface Group {
-  /** Where the first of them is. */
+  /** Where the first entity is that failed. */
   place: string;
+  /** How many failed. */
   count: number;
-  /** The first of the missing ones, and one more if there is. */
+  /** The identifiers of the missing entities. */
   names: Set<string>;
 }
 
-/** Counts these entities by the blueprint that lacks the related ones. */
+/** Counts these entities by the blueprint of what is missing. */
 export class MissingRelations {
   readonly #groups = new Map<string, Group>();
 
@@ -25,23 +26,23 @@ export class MissingRelations {
    * Counts an entity, if that is why it failed.
    *
    * @param item The entity.
-   * @param reason Why it failed.
+   * @param reason Why it failed. Port says `Entity with identifier "cart-1" does
+   * not exist in the blueprint "image"`.
    * @returns Whether it was counted.
    */
   take({ place, entity }: BulkItem, reason: string): boolean {
     const name = Object.values(Object(entity.relations)).flat()
       .find((name) => reason.includes(`"${name}"`));
     if (!reason.startsWith("404: ") || name === undefined) return false;
-    // What is left of Port's message differs by blueprint only.
-    const rest = [name, entity.identifier].reduce<string>(
-      (text, name) => text.replace(`"${name}"`, "…"),
-      reason.slice("404: ".length),
-    );
-    const group = this.#groups.get(rest) ??
+    // The identifier may be the name of the blueprint, too.
+    const rest = reason.replace(`"${name}"`, "");
+    const blueprint = /"[^"]*"(?=[^"]*$)/.exec(rest)?.[0] ?? "";
+    const who = blueprint ? `blueprint ${blueprint}` : "Port";
+    const group = this.#groups.get(who) ??
       { place, count: 0, names: new Set() };
-    this.#groups.set(rest, group);
+    this.#groups.set(who, group);
     group.count++;
-    if (group.names.size <= NAMED) group.names.add(String(name));
+    group.names.add(String(name));
     return true;
   }
 
@@ -51,11 +52,13 @@ export class MissingRelations {
    * @returns The lines.
    */
   lines(): string[] {
-    return [...this.#groups].map(([rest, { place, count, names }]) => {
+    return [...this.#groups].map(([who, { place, count, names }]) => {
+      const what = names.size === 1 ? "1 entity" : `${names.size} entities`;
       const some = [...names].slice(0, NAMED).join(", ");
-      const others = names.size > NAMED ? " and others" : "";
-      return `${count} failed, the first ${place}: 404: ${rest}: ${some}` +
-        `${others}; create them first, or give --create-missing-related-entities`;
+      const more = names.size > NAMED ? ", …" : "";
+      return `${count} failed, the first ${place}: 404: ${who} lacks ${what}: ` +
+        `${some}${more}; create them first, or give ` +
+        "--create-missing-related-entities";
     });
   }
 }
