@@ -29,6 +29,8 @@ export interface Search extends Parts {
   query: JsonObject;
   /** The maximum number of entities per page. */
   limit: number;
+  /** Options of each request. */
+  request?: Pick<RequestOptions, "signal" | "onAttempt">;
 }
 
 /**
@@ -66,6 +68,7 @@ export async function* searchEntities(
   do {
     const [path, options] = searchRequest(search, from);
     const { entities, next } = await port.request("POST", path, {
+      ...search.request,
       ...options,
       idempotent: true,
       expect: { entities: "array" },

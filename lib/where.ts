@@ -12,7 +12,7 @@ import {
   unknownName,
 } from "./blueprint_names.ts";
 import { UsageError } from "./errors.ts";
-import type { JsonObject, Port } from "./port.ts";
+import type { JsonObject, Port, RequestOptions } from "./port.ts";
 import { readValue, type Rule } from "./rules.ts";
 import { searchName } from "./search.ts";
 
@@ -23,6 +23,7 @@ import { searchName } from "./search.ts";
  * @param port Port.
  * @param rules The rules.
  * @param blueprint The blueprint of the entities.
+ * @param request Options of the request for it.
  * @returns The query.
  * @throws {UsageError} If a rule cannot be used.
  * @throws {PortError} If the blueprint cannot be read.
@@ -31,9 +32,10 @@ export async function toQuery(
   port: Port,
   rules: Rule[],
   blueprint?: string,
+  request: RequestOptions = {},
 ): Promise<{ combinator: "and"; rules: JsonObject[] }> {
   const types = blueprint !== undefined && rules.length > 0
-    ? typesOf(await getBlueprint(port, blueprint))
+    ? typesOf(await getBlueprint(port, blueprint, request))
     : METADATA;
   const toSearchRule = async (rule: Rule) => {
     const path = await findPath(rule, types, blueprint);

@@ -6,22 +6,30 @@
  */
 import { getBlueprint } from "../lib/blueprint.ts";
 import type { BulkItem } from "../lib/bulk/batches.ts";
-import type { FailedFile } from "../lib/bulk/failed_file.ts";
-import { readFormat } from "../lib/bulk/format.ts";
+import { compareItems } from "../lib/bulk/compare.ts";
 import { openInputs, shareRead } from "../lib/bulk/input.ts";
 import { keepRest, readItems } from "../lib/bulk/items.ts";
 import { MissingRelations } from "../lib/bulk/missing.ts";
 import { Pacer } from "../lib/bulk/pace.ts";
-import { type Failure, lineOf, Report } from "../lib/bulk/report.ts";
+import { type Plan, readPlan } from "../lib/bulk/plan.ts";
+import { Inventory, prune } from "../lib/bulk/prune.ts";
+import { lineOf, Report } from "../lib/bulk/report.ts";
 import { type BulkAnswer, bulkUpsert } from "../lib/bulk/run.ts";
-import { readShard } from "../lib/bulk/shard.ts";
 import { openSinks } from "../lib/bulk/sinks.ts";
-import { makeTypesOf } from "../lib/bulk/types.ts";
+import { Stop } from "../lib/bulk/stop.ts";
+import { once, typesIn } from "../lib/bulk/types.ts";
 import { type Context, defineScript, runScript } from "../lib/cli.ts";
-import { ScriptError, UsageError } from "../lib/errors.ts";
-import { apiPath, type JsonObject, upsertQuery } from "../lib/port.ts";
-import { parseCount } from "../lib/settings.ts";
+import { ScriptError } from "../lib/errors.ts";
+import {
+  apiPath,
+  type Attempt,
+  type JsonObject,
+  PortError,
+  upsertQuery,
+} from "../lib/port.ts";
+import { searchEntities } from "../lib/search.ts";
 import { catchSignals } from "../lib/signals.ts";
+import { toQuery } from "../lib/where.ts";
 
 /** The script. */
 export const script = defineScript({
@@ -57,6 +65,24 @@ export const script = defineScript({
     validateOnly: {
       help: "Let Port validate the entities without saving them",
     },
+    changedOnly: {
+      group: "Sync",
+      help: "Read what Port holds, and send only what differs",
+    },
+    prune: {
+      value: "RULE",
+      repeat: true,
+      help: "Then delete what matches RULE, such as source=circleci, and is " +
+        "not in the input; again for more rules, of which all must match",
+    },
+    pruneMax: {
+      value: "N",
+      help: "Delete nothing if it were more than N, or N% of what matches " +
+        "(default 10%)",
+    },
+    dryRun: {
+      help: "Show what would be created, updated and deleted; send nothing",
+    },
     concurrency: {
       group: "Speed",
       value: "N",
@@ -91,70 +117,32 @@ export const script = defineScript({
   },
   advice: { 404: "create the blueprint first" },
   async run(context) {
-    const { options, operands, settings, port, log, warn, explain } = context;
-    const { concurrency, maxErrors } = readLimits(options);
-    const { blueprint, shard, emptyClears } = options;
-    const format = options.format === undefined
-      ? undefined
-      : readFormat(options.format);
-    const isMine = shard === undefined ? undefined : readShard(shard);
+    const { options, log } = context;
+    const plan = readPlan(options);
     const signal = catchSignals();
-    const graceOver = after(GRACE.requests, signal);
-    const typesOf = makeTypesOf((blueprint) =>
-      getBlueprint(port, blueprint, { signal: graceOver })
-    );
-    const inputs = await openInputs(
-      operands,
-      { blueprint, format, typesOf, emptyClears },
-      after(GRACE.reading, signal),
-    );
-    const missing = new MissingRelations();
-    const { failedFile, sinks } = openSinks(options, inputs, warn);
-    const report = new Report(sinks);
-    const pacer = new Pacer();
-    const stop = new AbortController();
-    let fatal: unknown;
-    const giveUp = (error: unknown) => {
-      fatal = error;
-      stop.abort(`not sent, since: ${explain(error)}`);
-    };
-    const reading = {
-      ...{ report, isMine, blueprint, explain, giveUp },
-      stop: stop.signal,
-    };
-    const stopAtMaxErrors = () => {
-      if (report.all.failed < maxErrors) return;
-      stop.abort(`not sent, since --max-errors ${maxErrors} is reached`);
-    };
-    sinks.push({ fail: stopAtMaxErrors, close() {} });
+    const run = await openRun(context, plan, signal);
+    const { inputs, report, reading, pacer, stop } = run;
     const timer = setInterval(
       () => log(report.progress(shareRead(inputs), pacer.wait)),
       PROGRESS_PERIOD,
     );
     signal.addEventListener("abort", () => {
       log("Interrupted: this ends within 10 s");
-      stop.abort("not sent, as the run was interrupted");
+      stop.because("not sent, as the run was interrupted");
     });
     try {
-      await bulkUpsert(readItems(inputs, reading), {
-        ...{ concurrency, pacer, stop, explain, retries: settings.retries },
-        graceOver,
-        send: makeSend(context, pacer),
-        validateOnly: options.validateOnly,
-        onDone: (item, created) => report.done(item, created),
-        onFailed: (item, reason) => {
-          const isSummedUp = missing.take(item, reason);
-          report.fail({ ...ofItem(item, reason), isSummedUp });
-        },
-      });
+      const items = run.inventory.watch(readItems(inputs, reading));
+      if (options.dryRun) await showEffects(context, run, items);
+      else await upsert(context, run, items);
+      if (plan.rules.length > 0) await pruneAll(context, plan, run);
     } finally {
       await keepRest(inputs, reading);
       clearInterval(timer);
-      report.close(inputs.every(({ isRead }) => isRead === true));
-      printResult(context, report, missing, failedFile);
+      report.close(run.isRead());
+      printResult(context, run);
     }
-    if (fatal !== undefined) throw fatal;
-    throwIfFailed(report, signal, failedFile);
+    if (stop.error !== undefined) throw stop.error;
+    throwIfFailed(run, signal);
   },
 });
 
@@ -174,22 +162,171 @@ function after(ms: number, signal: AbortSignal): AbortSignal {
 
 type ScriptContext = Context<typeof script.options>;
 
-function readLimits(
-  { concurrency: requests = "5", maxErrors }: ScriptContext["options"],
+/** Opens all that a run needs, before anything is sent or written. */
+async function openRun(
+  { options, operands, port, warn, explain }: ScriptContext,
+  plan: Plan,
+  signal: AbortSignal,
 ) {
-  const concurrency = parseCount(requests, "--concurrency", 1);
-  if (concurrency > 20) {
-    throw new UsageError("Cannot use --concurrency over 20");
+  const graceOver = after(GRACE.requests, signal);
+  // By Port's clock; that of a proxy, which may answer too, need not agree.
+  const began = { at: NaN };
+  const onAttempt = ({ status, headers }: Attempt) => {
+    if (status === 200) began.at ||= Date.parse(headers?.get("date") ?? "");
+  };
+  const request = { signal: graceOver, onAttempt };
+  const typesOf = once(async (name) =>
+    typesIn(await getBlueprint(port, name, request))
+  );
+  const rulesOf = once(async (name) =>
+    (await toQuery(port, plan.rules, name, request)).rules
+  );
+  const { blueprint } = options;
+  if (plan.rules.length > 0 && blueprint !== undefined) {
+    // A rule that cannot be used must not come to light after the upserts.
+    await rulesOf(blueprint);
   }
-  const isLimited = maxErrors !== undefined;
+  const inputs = await openInputs(
+    operands,
+    { ...options, format: plan.format, typesOf },
+    after(GRACE.reading, signal),
+  );
+  const { failedFile, sinks } = openSinks(options, inputs, warn);
+  const report = new Report(sinks);
+  const stop = new Stop(explain);
+  const { isMine, maxErrors, concurrency } = plan;
+  const stopAtMaxErrors = () => {
+    if (report.all.failed < maxErrors) return;
+    stop.because(`not sent, since --max-errors ${maxErrors} is reached`);
+  };
+  sinks.push({ fail: stopAtMaxErrors, close() {} });
   return {
-    concurrency,
-    maxErrors: isLimited ? parseCount(maxErrors, "--max-errors", 1) : Infinity,
+    ...{
+      inputs,
+      report,
+      failedFile,
+      stop,
+      graceOver,
+      began,
+      request,
+      typesOf,
+      rulesOf,
+    },
+    ...{ concurrency, missing: new MissingRelations(), pacer: new Pacer() },
+    inventory: new Inventory(),
+    reading: { report, isMine, blueprint, stop },
+    isRead: () => inputs.every(({ isRead }) => isRead === true),
   };
 }
 
+type Run = Awaited<ReturnType<typeof openRun>>;
+
+/** Sends the entities; with `--changed-only` those that differ. */
+async function upsert(
+  context: ScriptContext,
+  run: Run,
+  items: AsyncIterable<BulkItem>,
+): Promise<void> {
+  const { options: { changedOnly, validateOnly }, settings } = context;
+  const { report, concurrency, pacer, stop, graceOver } = run;
+  async function* changed() {
+    for await (const [item, effect] of compare(context, run, items)) {
+      if (effect === "unchanged") report.done(item, effect);
+      else yield item;
+    }
+  }
+  await bulkUpsert(changedOnly ? changed() : items, {
+    ...{ concurrency, pacer, stop, graceOver, validateOnly },
+    retries: settings.retries,
+    send: makeSend(context, run),
+    onDone: (item, isNew) => report.done(item, isNew ? "created" : "updated"),
+    onFailed: (item, reason) => fail(run, item, reason),
+  });
+}
+
+/** Shows what the run would do, and sends nothing but reads. */
+async function showEffects(
+  context: ScriptContext,
+  run: Run,
+  items: AsyncIterable<BulkItem>,
+): Promise<void> {
+  const { options: { changedOnly }, log } = context;
+  for await (const [item, effect] of compare(context, run, items)) {
+    const isSent = effect !== "unchanged" || !changedOnly;
+    const what = isSent && effect === "unchanged" ? "updated" : effect;
+    run.report.done(item, what);
+    const name = `${item.blueprint}/${nameOfItem(item)}`;
+    if (isSent) log(`${item.place}: ${name} would be ${what}`);
+  }
+}
+
+function compare(
+  { options: { replace }, port }: ScriptContext,
+  run: Run,
+  items: AsyncIterable<BulkItem>,
+) {
+  const { typesOf, concurrency, request, stop } = run;
+  return compareItems(items, {
+    ...{ typesOf, replace, concurrency },
+    read: (blueprint, value) =>
+      Array.fromAsync(searchEntities(port, {
+        blueprint,
+        query: {
+          combinator: "and",
+          rules: [{ property: "$identifier", operator: "in", value }],
+        },
+        limit: value.length,
+        request,
+      })),
+    onFailed(items, error) {
+      const isMissing = error instanceof PortError &&
+        error.kind === "not-found";
+      if (!isMissing) stop.giveUp(error);
+      for (const item of items) fail(run, item, stop.explain(error));
+    },
+  });
+}
+
+/** Deletes what is not in the input, unless that may be more than it seems. */
+async function pruneAll(
+  { options: { dryRun, runId }, settings, port, log, warn }: ScriptContext,
+  { max }: Plan,
+  { report, inventory, stop, graceOver, began, rulesOf }: Run,
+): Promise<void> {
+  if (report.all.failed > 0 || stop.signal.aborted) {
+    return warn("Nothing was pruned, since not all entities were saved");
+  }
+  const reason = report.total === 0
+    ? "the input holds no entity"
+    : inventory.unknown !== undefined
+    ? `${inventory.unknown} has no identifier that is known here`
+    : undefined;
+  if (reason) throw new ScriptError(2, `Cannot prune: ${reason}`);
+  await prune(inventory.identifiers, {
+    ...{ port, rulesOf, max, dryRun, runId, graceOver },
+    ...{ since: began.at, retries: settings.retries, stop: stop.signal },
+    onKept: (blueprint, identifier) =>
+      log(
+        `${blueprint}/${identifier} is not in the input, but stays: it has ` +
+          "changed since this run began",
+      ),
+    onDeleted(blueprint, identifiers) {
+      const what = dryRun ? "would be deleted" : "deleted";
+      for (const identifier of identifiers) {
+        report.done({ blueprint }, "deleted");
+        log(`${blueprint}/${identifier} ${what}`);
+      }
+    },
+    onFailed: (blueprint, name, { message: reason }) =>
+      report.fail({ place: PRUNE, blueprint, name, reason }),
+  });
+}
+
+/** Stands for the place of an entity that is not in the input. */
+const PRUNE = "--prune";
+
 /** Returns a function that sends one request with entities of a blueprint. */
-function makeSend({ options, port }: ScriptContext, pacer: Pacer) {
+function makeSend({ options, port }: ScriptContext, { pacer, request }: Run) {
   return async (
     blueprint: string,
     entities: JsonObject[],
@@ -205,49 +342,69 @@ function makeSend({ options, port }: ScriptContext, pacer: Pacer) {
         entities.every(({ identifier }) => typeof identifier === "string"),
       expect: { entities: "array", errors: "array" },
       signal,
-      onAttempt: (attempt) => pacer.learn(attempt),
+      onAttempt(attempt) {
+        pacer.learn(attempt);
+        request.onAttempt(attempt);
+      },
     });
     return answer as JsonObject & BulkAnswer;
   };
 }
 
-function ofItem(
-  { place, blueprint, entity, input }: BulkItem,
+function fail(
+  { report, missing }: Pick<Run, "report" | "missing">,
+  item: BulkItem,
   reason: string,
-): Failure {
-  const { identifier } = entity;
-  const name = typeof identifier === "string" ? identifier : "(no identifier)";
+): void {
+  const { place, blueprint, entity } = item;
   const json = () => JSON.stringify({ blueprint, ...entity });
-  const kept = input ?? new TextEncoder().encode(json());
-  return { place, blueprint, name, input: kept, reason };
+  const input = item.input ?? new TextEncoder().encode(json());
+  const isSummedUp = missing.take(item, reason);
+  const name = nameOfItem(item);
+  report.fail({ place, blueprint, name, input, reason, isSummedUp });
+}
+
+function nameOfItem({ entity: { identifier } }: BulkItem): string {
+  return typeof identifier === "string" ? identifier : "(no identifier)";
 }
 
 /** Prints what was saved and what was not. */
 function printResult(
   { log, warn, print, options }: ScriptContext,
-  report: Report,
-  missing: MissingRelations,
-  failedFile: FailedFile | undefined,
+  { report, missing, failedFile }: Run,
 ): void {
   for (const line of missing.lines()) warn(line);
   if (report.total === 0 && !options.shard) {
     warn("There was no entity to read");
   }
   for (const line of report.table()) log(line);
+  if (options.dryRun) log("Nothing was sent, as this was a dry run");
   if (failedFile?.summary) log(failedFile.summary);
   print(report.summary());
 }
 
 function throwIfFailed(
-  { all, total, first }: Report,
+  { report: { all, total, first }, failedFile }: Run,
   signal: AbortSignal,
-  failedFile: FailedFile | undefined,
 ): void {
   const { aborted } = signal;
   if (first === undefined && !aborted) return;
   const exitCode = aborted ? Number(signal.reason) : 8;
   if (first === undefined) {
-    throw new ScriptError(exitCode, "Interrupted, after everything was sent");
+    const deleted = all.deleted > 0 ? `, and ${all.deleted} deleted` : "";
+    throw new ScriptError(
+      exitCode,
+      `Interrupted, after everything was sent${deleted}; run it again to be sure`,
+    );
+  }
+  if (first.place === PRUNE) {
+    throw new ScriptError(
+      exitCode,
+      `Cannot delete ${all.failed} of ${
+        all.deleted + all.failed
+      } entities, the ` +
+        `first ${lineOf(first)}; delete what relates to them first`,
+    );
   }
   const next = failedFile?.advice(aborted) ??
     `${aborted ? "run it again, " : ""}give --failed-file to keep them`;

@@ -12,6 +12,7 @@ import {
   type BulkOptions,
   bulkUpsert,
 } from "../lib/bulk/run.ts";
+import { Stop } from "../lib/bulk/stop.ts";
 import type { LocalPortOptions } from "../scripts/local_port/server.ts";
 import { bulk, catalogue, type Line, ndjson } from "./support/bulk.ts";
 import { type TestPort, withPort } from "./support/port.ts";
@@ -316,11 +317,10 @@ async function upsert(
     retries: 1000,
     validateOnly: false,
     pacer: new Pacer(),
-    stop: new AbortController(),
+    stop: new Stop(String),
     graceOver: new AbortController().signal,
     onDone: (item, created) => end(item, created ? "created" : "updated"),
     onFailed: end,
-    explain: String,
     ...options,
   });
   Math.random = random;
@@ -349,10 +349,10 @@ Deno.test("bulkUpsert() saves whole what finds its related entities, and reports
 
 Deno.test("bulkUpsert() stopped between part and whole fails the whole", async () => {
   const { send, saved } = makePort([]);
-  const stop = new AbortController();
+  const stop = new Stop(String);
   const sendAndStop: BulkOptions["send"] = async (...args) => {
     const answer = await send(...args);
-    if (answer.entities.length > 0) stop.abort("interrupted");
+    if (answer.entities.length > 0) stop.because("interrupted");
     return answer;
   };
   const ends = await upsert([["n1"], ["n0"]], sendAndStop, { stop });

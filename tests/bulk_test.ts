@@ -15,6 +15,7 @@ import {
   type BulkOptions,
   bulkUpsert,
 } from "../lib/bulk/run.ts";
+import { Stop } from "../lib/bulk/stop.ts";
 import { readShard } from "../lib/bulk/shard.ts";
 import { type JsonObject, PortError, type PortErrorKind } from "../lib/port.ts";
 
@@ -38,6 +39,8 @@ function names(count: number): string[] {
   return Array.from({ length: count }, (_, number) => `e${number}`);
 }
 
+const messageOf = (error: unknown) => Error.isError(error) ? error.message : "";
+
 /** Sends items without a pause before retries; returns how each ended. */
 async function run(
   send: Send,
@@ -52,25 +55,24 @@ async function run(
   };
   const { random } = Math;
   Math.random = () => 0;
-  let error: unknown;
+  const stop = options.stop ?? new Stop(messageOf);
   await bulkUpsert(ReadableStream.from(source), {
     send,
     concurrency: 5,
     retries: 4,
     validateOnly: false,
     pacer: new Pacer(),
-    stop: new AbortController(),
+    stop,
     graceOver: new AbortController().signal,
     onDone: (item, created) => end(item, created ? "created" : "updated"),
     onFailed: end,
-    explain: (error) => error instanceof Error ? error.message : "",
     ...options,
-  }).catch((thrown) => error = thrown);
+  });
   Math.random = random;
   assertEquals(ends.size, items.length, "every item ends");
   const count = (end: string) =>
     [...ends.values()].filter((text) => text.includes(end)).length;
-  return { ends, error, count };
+  return { ends, error: stop.error, count };
 }
 
 /** Fails an entity with a status; 0 saves it. */
@@ -263,8 +265,8 @@ Deno.test("bulkUpsert() does not hide a bug", async () => {
 });
 
 Deno.test("bulkUpsert() sends nothing more when it is stopped", async () => {
-  const stop = new AbortController();
-  const { send, sizes } = makePort(() => (stop.abort("enough"), 0));
+  const stop = new Stop(messageOf);
+  const { send, sizes } = makePort(() => (stop.because("enough"), 0));
   const items = makeItems(names(200));
   const outcome = await run(send, items, { concurrency: 1, stop });
   assertEquals(sizes(), [20]);
@@ -272,12 +274,12 @@ Deno.test("bulkUpsert() sends nothing more when it is stopped", async () => {
 });
 
 Deno.test("bulkUpsert() gives up requests under way when the grace is over", async () => {
-  const stop = new AbortController();
+  const stop = new Stop(messageOf);
   const grace = new AbortController();
   let sent = 0;
   const send: Send = (_, _entities, signal) => {
     if (++sent === 10) {
-      stop.abort("interrupted");
+      stop.because("interrupted");
       queueMicrotask(() => grace.abort());
     }
     return new Promise((_, reject) => {
@@ -447,7 +449,7 @@ Deno.test("Report.progress() counts what was read and not yet sent, and the rate
   const progress = (share: number, wait: number) =>
     atTime(10_000, () => report.progress(share, wait));
   assertEquals(progress(1, 0), "0 done, 0 failed, 0 per second");
-  for (const item of makeItems(names(50))) report.done(item, true);
+  for (const item of makeItems(names(50))) report.done(item, "created");
   const done = "50 done, 0 failed, 5 per second";
   const limit = "waiting for the rate limit";
   assertEquals(progress(1, 0), `${done}, about 10 s left`);

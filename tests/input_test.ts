@@ -5,6 +5,7 @@ import { keepRest, readItems } from "../lib/bulk/items.ts";
 import { openFormat } from "../lib/bulk/format.ts";
 import type { FormatOptions } from "../lib/bulk/pieces.ts";
 import { Report } from "../lib/bulk/report.ts";
+import { Stop } from "../lib/bulk/stop.ts";
 import { UsageError } from "../lib/errors.ts";
 import { withFile } from "./support/run.ts";
 
@@ -146,9 +147,7 @@ Deno.test("an input that breaks off does not count as read to its end", async ()
       report: new Report([]),
       isMine: undefined,
       blueprint: undefined,
-      explain: String,
-      giveUp: () => {},
-      stop: new AbortController().signal,
+      stop: new Stop(String),
     };
     for await (const _ of readItems(inputs, options)) {
       broken.abort(new Error("Input/output error"));

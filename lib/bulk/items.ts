@@ -10,6 +10,7 @@ import { type BulkItem, MAX_BODY } from "./batches.ts";
 import type { Input } from "./input.ts";
 import type { Piece } from "./pieces.ts";
 import type { Failure, Report } from "./report.ts";
+import type { Stop } from "./stop.ts";
 
 /** Which entities to read. */
 export interface ReadOptions {
@@ -19,12 +20,8 @@ export interface ReadOptions {
   isMine: ((key: string) => boolean) | undefined;
   /** The blueprint of entities that do not name one. */
   blueprint: string | undefined;
-  /** Returns the message of an error. */
-  explain: (error: unknown) => string;
-  /** Ends the run, as Port does not answer what is needed to read on. */
-  giveUp: (error: unknown) => void;
-  /** Once it is aborted, what follows is only kept; its reason says why. */
-  stop: AbortSignal;
+  /** Ends the run; what follows is only kept. */
+  stop: Stop;
 }
 
 /**
@@ -40,7 +37,7 @@ export async function* readItems(
 ): AsyncGenerator<BulkItem> {
   const { report, isMine, stop } = options;
   for (const input of inputs) {
-    for await (const piece of readPieces(input, options, stop)) {
+    for await (const piece of readPieces(input, options, stop.signal)) {
       const item = await readItem(piece, input, options);
       if (isMine?.(keyOf(item, piece)) === false) continue;
       report.read();
@@ -61,7 +58,7 @@ export async function keepRest(
   options: ReadOptions,
 ): Promise<void> {
   const { report, isMine, stop } = options;
-  const reason = `${stop.reason}; the same holds for all that follows`;
+  const reason = `${stop.signal.reason}; the same holds for all that follows`;
   for (const input of inputs) {
     let isRest = false;
     for await (const piece of readPieces(input, options)) {
@@ -124,7 +121,7 @@ function keepPart(piece: Piece, name: string, report: Report): void {
 async function readItem(
   piece: Piece,
   { name, parse, kept }: Input,
-  { blueprint, explain, giveUp }: ReadOptions,
+  { blueprint, stop }: ReadOptions,
 ): Promise<BulkItem | Failure> {
   const { bytes, problem } = piece;
   try {
@@ -143,8 +140,8 @@ async function readItem(
   } catch (error) {
     const isFromPort = error instanceof PortError;
     if (!isFromPort && !(error instanceof ScriptError)) throw error;
-    if (isFromPort && error.kind !== "not-found") giveUp(error);
-    const message = isFromPort ? explain(error) : error.message;
+    if (isFromPort && error.kind !== "not-found") stop.giveUp(error);
+    const message = isFromPort ? stop.explain(error) : error.message;
     const place = placeOf(piece, name);
     const failure = kept.format === "json"
       ? locate(piece, name, message)

@@ -37,9 +37,10 @@ export function openJunit(path: string, warn: (line: string) => void): Sink {
       );
     },
     close(counts) {
-      for (const [blueprint, { created, updated }] of counts) {
-        if (created + updated === 0) continue;
-        const name = `${created} created, ${updated} updated`;
+      for (const [blueprint, { failed: _, ...others }] of counts) {
+        const some = Object.entries(others).filter(([, count]) => count > 0);
+        if (some.length === 0) continue;
+        const name = some.map(([what, count]) => `${count} ${what}`).join(", ");
         file.write(`${open(blueprint, name, "")}/>\n`);
       }
       file.write("</testsuite>\n");

@@ -33,6 +33,10 @@ export interface Counts {
   created: number;
   /** How many were updated. */
   updated: number;
+  /** How many were not sent, since they would change nothing. */
+  unchanged: number;
+  /** How many were deleted, since they are not in the input. */
+  deleted: number;
   /** How many failed. */
   failed: number;
 }
@@ -64,6 +68,17 @@ const NO_BLUEPRINT = "(not an entity)";
 /** The name in the counts for input that is kept, but was not parsed. */
 const NOT_PARSED = "(not sent)";
 
+const NONE: Counts = {
+  created: 0,
+  updated: 0,
+  unchanged: 0,
+  deleted: 0,
+  failed: 0,
+};
+
+/** What the table shows only if there is any. */
+const RARE: ReadonlySet<string> = new Set(["unchanged", "deleted"]);
+
 /** Counts the entities, and passes the failures on. */
 export class Report {
   readonly #sinks: Sink[];
@@ -71,7 +86,7 @@ export class Report {
   readonly #start = Date.now();
   #read = 0;
   /** The counts of all blueprints together. */
-  readonly all: Counts = { created: 0, updated: 0, failed: 0 };
+  readonly all: Counts = { ...NONE };
   /** The first failure, for the error at the end. */
   first: Failure | undefined;
 
@@ -99,13 +114,16 @@ export class Report {
   }
 
   /**
-   * Counts an entity that was saved.
+   * Counts an entity that did not fail.
    *
-   * @param item The entity.
-   * @param created Whether it is new.
+   * @param entity Its blueprint.
+   * @param what What became of it.
    */
-  done({ blueprint }: BulkItem, created: boolean): void {
-    this.#count(blueprint, created ? "created" : "updated");
+  done(
+    { blueprint }: Pick<BulkItem, "blueprint">,
+    what: Exclude<keyof Counts, "failed">,
+  ): void {
+    this.#count(blueprint, what);
   }
 
   /**
@@ -122,8 +140,7 @@ export class Report {
   }
 
   #count(blueprint: string, what: keyof Counts): void {
-    const counts = this.#counts.get(blueprint) ??
-      { created: 0, updated: 0, failed: 0 };
+    const counts = this.#counts.get(blueprint) ?? { ...NONE };
     this.#counts.set(blueprint, counts);
     counts[what]++;
     this.all[what]++;
@@ -138,10 +155,10 @@ export class Report {
     for (const sink of this.#sinks) sink.close(this.#counts, isComplete);
   }
 
-  /** How many entities ended, saved or failed. */
+  /** How many entities of the input ended, well or not. */
   get total(): number {
-    const { created, updated, failed } = this.all;
-    return created + updated + failed;
+    const { created, updated, unchanged, failed } = this.all;
+    return created + updated + unchanged + failed;
   }
 
   /**
@@ -177,9 +194,14 @@ export class Report {
    */
   table(): string[] {
     if (this.total === 0) return [];
+    const columns = (Object.keys(NONE) as (keyof Counts)[])
+      .filter((name) => this.all[name] > 0 || !RARE.has(name));
     const rows = [
-      ["blueprint", ...Object.keys(this.all)],
-      ...[...this.#counts].map(([name, of]) => [name, ...Object.values(of)]),
+      ["blueprint", ...columns],
+      ...[...this.#counts].map(([name, counts]) => [
+        name,
+        ...columns.map((column) => counts[column]),
+      ]),
     ];
     const width = Math.max(...rows.map(([name = ""]) => String(name).length));
     return rows.map(([name = "", ...columns]) =>

@@ -14,6 +14,7 @@ import {
 import { type BulkItem, isNamed, keyOf, makeBatches } from "./batches.ts";
 import { findCycles } from "./cycles.ts";
 import type { Pacer } from "./pace.ts";
+import type { Stop } from "./stop.ts";
 
 /** The result of one request. */
 export interface BulkAnswer {
@@ -49,16 +50,14 @@ export interface BulkOptions {
   validateOnly: boolean;
   /** Delays requests. */
   pacer: Pacer;
-  /** Once it is aborted, nothing more is sent; its reason says why. */
-  stop: AbortController;
+  /** Ends the run. */
+  stop: Stop;
   /** Cancels the requests under way. */
   graceOver: AbortSignal;
   /** Called with each entity that was saved. */
   onDone: (item: BulkItem, created: boolean) => void;
   /** Called with each entity that was not saved, and why. */
   onFailed: (item: BulkItem, reason: string) => void;
-  /** Returns the message of an error. */
-  explain: (error: unknown) => string;
 }
 
 /** The run gives up after this many failed requests in a row. */
@@ -78,7 +77,6 @@ const BOTH_REQUIRED =
  *
  * @param items The entities; they are read only as fast as they are sent.
  * @param options How to upsert them. Each item ends in `onDone` or `onFailed`.
- * @throws {PortError} If the run gives up, once each item has ended.
  */
 export async function bulkUpsert(
   items: AsyncIterable<BulkItem>,
@@ -91,7 +89,6 @@ export async function bulkUpsert(
     before = run.deferred.size;
     await run.retryDeferred(isStuck && !await run.saveParts());
   }
-  if (run.fatal) throw run.fatal;
 }
 
 /** What became of a part of an entity that was sent before the whole. */
@@ -138,8 +135,6 @@ class BulkRun {
   readonly #parts = new Map<BulkItem, PartResult>();
   /** Rejected because a related entity does not exist, and Port's reason. */
   deferred = new Map<BulkItem, string>();
-  /** Why the run gives up. */
-  fatal: unknown;
 
   constructor(options: BulkOptions) {
     this.#options = options;
@@ -186,7 +181,6 @@ class BulkRun {
     });
     run.#isLastPass = true;
     await run.pass(wholes.keys());
-    this.fatal ??= run.fatal;
     for (const [part, whole] of wholes) {
       this.#parts.set(whole, results.get(part) ?? {});
     }
@@ -249,7 +243,7 @@ class BulkRun {
   }
 
   async #handleFailure(items: BulkItem[], error: unknown): Promise<void> {
-    const { stop, graceOver, explain } = this.#options;
+    const { stop, graceOver } = this.#options;
     if (graceOver.aborted) {
       return this.#fail(items, "no answer before the run ended");
     }
@@ -263,11 +257,8 @@ class BulkRun {
     const isLocal = kind === "rejected" || kind === "not-found";
     const mayRecover = (kind === "unavailable" || kind === "network") &&
       ++this.#failures < MAX_CONSECUTIVE_FAILURES;
-    if (!isLocal && !mayRecover && !stop.signal.aborted) {
-      this.fatal = error;
-      stop.abort(`not sent, since: ${explain(error)}`);
-    }
-    this.#fail(items, explain(error));
+    if (!isLocal && !mayRecover) stop.giveUp(error);
+    this.#fail(items, stop.explain(error));
   }
 
   /** Reports the result of each entity; returns those to retry. */

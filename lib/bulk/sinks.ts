@@ -19,8 +19,10 @@ export interface SinkOptions {
   junit: string | undefined;
   /** The part of the input that is read. */
   shard: string | undefined;
-  /** Whether nothing is saved. */
+  /** Whether nothing is saved, but validated. */
   validateOnly: boolean;
+  /** Whether nothing is sent. */
+  dryRun: boolean;
 }
 
 /**
@@ -83,16 +85,17 @@ function toStandardError(
 }
 
 function openFailedFile(
-  { failedFile, shard, validateOnly }: SinkOptions,
+  { failedFile, shard, validateOnly, dryRun }: SinkOptions,
   inputs: Input[],
   warn: (line: string) => void,
 ): FailedFile | undefined {
   if (failedFile === undefined) return undefined;
   const isAlsoInput = isInput(failedFile, inputs);
-  if (isAlsoInput && (validateOnly || shard !== undefined)) {
+  const isPart = validateOnly || dryRun || shard !== undefined;
+  if (isAlsoInput && isPart) {
     throw new UsageError(
       `Cannot use --failed-file "${failedFile}", an input, together with ` +
-        "--shard or --validate-only: what is not saved now would be lost",
+        "--shard, --validate-only or --dry-run: what is not saved now would be lost",
     );
   }
   const format = keptFormat(failedFile, inputs);

@@ -22,24 +22,29 @@ export type EntityTypes = ReadonlyMap<string, ValueType>;
 export type TypesOf = (blueprint: string) => Promise<EntityTypes>;
 
 /**
- * Makes a function that returns the types of a blueprint. It reads each of them
- * once.
+ * Makes a function that reads something of a blueprint only once.
  *
- * @param read Reads a blueprint.
+ * @param read Reads it.
  * @returns The function.
  */
-export function makeTypesOf(
-  read: (blueprint: string) => Promise<JsonObject>,
-): TypesOf {
-  const known = new Map<string, Promise<EntityTypes>>();
+export function once<Value>(
+  read: (blueprint: string) => Promise<Value>,
+): (blueprint: string) => Promise<Value> {
+  const known = new Map<string, Promise<Value>>();
   return (blueprint) => {
-    const types = known.get(blueprint) ?? read(blueprint).then(typesIn);
-    known.set(blueprint, types);
-    return types;
+    const value = known.get(blueprint) ?? read(blueprint);
+    known.set(blueprint, value);
+    return value;
   };
 }
 
-function typesIn({ schema, relations }: JsonObject): EntityTypes {
+/**
+ * Returns the types that a blueprint gives.
+ *
+ * @param blueprint The blueprint.
+ * @returns The types.
+ */
+export function typesIn({ schema, relations }: JsonObject): EntityTypes {
   const properties = Object.entries<ValueType>(
     Object(Object(schema).properties),
   );

@@ -8,7 +8,9 @@
 type Operator = (actual: unknown, wanted: unknown, now: number) => boolean;
 
 const equals = (actual: unknown, wanted: unknown) =>
-  JSON.stringify(actual ?? null) === JSON.stringify(wanted ?? null);
+  actual instanceof Object && wanted instanceof Object
+    ? JSON.stringify(actual) === JSON.stringify(wanted)
+    : (actual ?? null) === (wanted ?? null);
 
 const contains = (actual: unknown, wanted: unknown) =>
   Array.isArray(actual)
@@ -18,10 +20,14 @@ const contains = (actual: unknown, wanted: unknown) =>
 const containsAny: Operator = (actual, wanted) =>
   [wanted].flat().some((one) => contains(actual, one));
 
-const isIn: Operator = (actual, wanted) =>
-  [wanted].flat().some((one) =>
-    [actual].flat().some((each) => equals(each, one))
+const isIn: Operator = (actual, wanted) => {
+  const list = Array.isArray(wanted) ? wanted : [wanted];
+  return [actual].flat().some((each) =>
+    each instanceof Object
+      ? list.some((one) => equals(each, one))
+      : list.includes(each ?? null)
   );
+};
 
 const beginsWith: Operator = (actual, wanted) =>
   typeof actual === "string" && actual.startsWith(String(wanted));

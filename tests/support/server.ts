@@ -111,3 +111,47 @@ export async function withHangingPort(
     (API_URL) => test({ ...CREDENTIALS, API_URL }, promise),
   );
 }
+
+/**
+ * Runs a test with a proxy, which can act before a request arrives.
+ *
+ * @param upstream The URL that requests go to.
+ * @param before Called with each request before it is passed on.
+ * @param test Called with the proxy's URL.
+ */
+export async function withProxy(
+  upstream: string,
+  before: (request: Received) => Promise<void>,
+  test: (url: string) => Promise<void>,
+): Promise<void> {
+  const server = createServer(async (incoming, outgoing) => {
+    const request = await receive(incoming);
+    await before(request);
+    const { method, path, headers, body } = request;
+    try {
+      const response = await fetch(upstream + path, {
+        method,
+        headers: {
+          "content-type": "application/json",
+          "authorization": headers.get("authorization") ?? "",
+        },
+        body: method === "GET" ? null : body,
+      });
+      const bytes = await response.bytes();
+      const { status } = response;
+      outgoing.writeHead(status, [...response.headers].flat()).end(bytes);
+    } catch {
+      incoming.socket.destroy();
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  try {
+    await test(`http://127.0.0.1:${port}`);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+    await once(server, "close");
+  }
+}

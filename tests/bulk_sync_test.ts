@@ -1,0 +1,494 @@
+import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
+import type { LocalPortOptions } from "../scripts/local_port/server.ts";
+import {
+  BULK,
+  bulk,
+  catalogue,
+  type Line,
+  ndjson,
+  withBoth,
+} from "./support/bulk.ts";
+import {
+  assertError,
+  assertWrongCalls,
+  CREDENTIALS,
+  put,
+  type TestPort,
+  withPort,
+} from "./support/port.ts";
+import { type Output, readOutput, run, start } from "./support/run.ts";
+import {
+  type Answer,
+  type Received,
+  withHandler,
+  withProxy,
+} from "./support/server.ts";
+
+/** A service that `--prune language=sync` may delete. */
+const marked = (identifier: string, title = identifier) => ({
+  identifier,
+  title,
+  properties: { language: "sync" },
+});
+
+const names = (prefix: string, count: number) =>
+  Array.from({ length: count }, (_, number) => `${prefix}${number}`);
+
+const PRUNE = "-b service --prune language=sync";
+
+/** Gives entities to the script. */
+const sync = (port: TestPort, lines: Line[], flags: string) =>
+  bulk(port, ndjson(lines), flags);
+
+/** Lets a test use a local Port whose entities are an hour old. */
+async function withOld(
+  setUp: (port: TestPort) => Promise<unknown>,
+  test: (port: TestPort) => Promise<void>,
+  options: LocalPortOptions = {},
+) {
+  let age = 3_600_000;
+  const clock = () => Date.now() - age;
+  await withPort({ ...options, clock, tokenLifetime: 1e12 }, async (port) => {
+    await setUp(port);
+    age = 0;
+    port.log.length = 0;
+    await test(port);
+  });
+}
+
+/** The same for services. */
+const withServices = (
+  services: Line[],
+  test: (port: TestPort) => Promise<void>,
+) =>
+  withOld(
+    (port) => put(port, "service", services as Record<string, unknown>[]),
+    test,
+  );
+
+/** The requests that write. */
+const writes = ({ log }: TestPort) =>
+  log.filter((line) => !/ \/v1\/auth|\/search |^GET /.test(line));
+
+const summaryOf = ({ stdout }: { stdout: string }) => {
+  const { blueprints: _, ...counts } = JSON.parse(stdout);
+  return Object.fromEntries(
+    Object.entries(counts).filter(([, count]) => count),
+  );
+};
+
+Deno.test("bulk_upsert_entities --changed-only sends only what differs", async () => {
+  const held = [
+    {
+      identifier: "a",
+      title: "A",
+      team: ["x"],
+      properties: { tags: [{ n: 1 }], replicas: 2 },
+    },
+    { identifier: "b", properties: { version: "1" }, relations: {} },
+    { identifier: "c", title: "C", properties: { version: "1", build: "1" } },
+  ];
+  const same: Line[] = [
+    { identifier: "a" },
+    {
+      identifier: "a",
+      properties: { replicas: 2, tags: [{ n: 1 }] },
+      team: "x",
+    } as Line,
+    {
+      identifier: "b",
+      properties: { version: "1", build: null },
+      relations: { image: null },
+    },
+    { identifier: "b", title: null } as Line,
+  ];
+  const different: [Line, what: string][] = [
+    [{ identifier: "a", properties: { tags: [{ n: 2 }] } }, "updated"],
+    [{ identifier: "a", title: "B" } as Line, "updated"],
+    [{ identifier: "b", properties: { version: null } }, "updated"],
+    [{ identifier: "new" }, "created"],
+    [{ properties: { version: "1" } }, "created"],
+  ];
+  await withServices(held, async (port) => {
+    const before = await catalogue(port, "service");
+    const unchanged = await sync(port, same, "-b service --changed-only");
+    assertEquals(unchanged.code, 0, unchanged.stderr);
+    assertEquals(summaryOf(unchanged), { unchanged: same.length });
+    assertEquals(writes(port), []);
+    assertEquals(await catalogue(port, "service"), before);
+    for (const [line, what] of different) {
+      const mixed = await sync(
+        port,
+        [...same, line],
+        "-b service --changed-only",
+      );
+      assertEquals(mixed.code, 0, mixed.stderr);
+      assertEquals(summaryOf(mixed), { unchanged: same.length, [what]: 1 });
+      await put(port, "service", held);
+    }
+  });
+});
+
+Deno.test("bulk_upsert_entities --changed-only --replace also sends what removes", async () => {
+  const a = {
+    identifier: "a",
+    title: "A",
+    properties: { version: "1", build: "2" },
+  };
+  const cases: [Line, what: string][] = [
+    [a, "unchanged"],
+    [
+      { identifier: "a", title: "A", properties: { version: "1" } } as Line,
+      "updated",
+    ],
+    [{ identifier: "a", properties: a.properties }, "updated"],
+  ];
+  await withServices([], async (port) => {
+    for (const [line, what] of cases) {
+      await put(port, "service", [a]);
+      const done = await sync(
+        port,
+        [line],
+        "-b service --changed-only --replace",
+      );
+      assertEquals(summaryOf(done), { [what]: 1 }, done.stderr);
+    }
+  });
+});
+
+Deno.test("bulk_upsert_entities --changed-only lets the last version of an entity win", async () => {
+  await withServices([marked("a", "1")], async (port) => {
+    const titles = ["1", "2", "1"];
+    const lines = titles.map((title) => marked("a", title));
+    const done = await sync(port, lines, "-b service --changed-only");
+    assertEquals(summaryOf(done), { unchanged: 1, updated: 2 });
+    assertEquals((await catalogue(port, "service")).get("a"), {
+      ...marked("a", "1"),
+      relations: {},
+    });
+  });
+});
+
+Deno.test("bulk_upsert_entities --changed-only reads 500 entities at once, and writes nothing for 10,000 that are the same", async () => {
+  const services = names("e", 10_000).map((name) => marked(name));
+  await withServices(services, async (port) => {
+    const done = await sync(port, services, "-b service --changed-only");
+    assertEquals(summaryOf(done), { unchanged: 10_000 }, done.stderr);
+    assertEquals(writes(port), []);
+    const reads = port.log.filter((line) => line.includes("/search "));
+    assertEquals(reads.length, 20);
+  });
+});
+
+Deno.test("bulk_upsert_entities --changed-only says why it cannot compare, and keeps everything", async () => {
+  await withBoth({}, async (port, folder) => {
+    const failed = `${folder}/failed.ndjson`;
+    const flags = `--changed-only --failed-file ${failed}`;
+    const lines = names("e", 30).map((identifier) => ({
+      blueprint: "nowhere",
+      identifier,
+    }));
+    const done = await sync(port, lines, flags);
+    assertEquals(done.code, 8);
+    assertMatch(
+      done.stderr,
+      /"nowhere" does not exist; create the blueprint first/,
+    );
+    assertEquals(await Deno.readTextFile(failed), ndjson(lines));
+  });
+});
+
+Deno.test("bulk_upsert_entities --prune deletes what is marked and not in the input", async () => {
+  const others = [{ identifier: "other", properties: { language: "go" } }];
+  const services = [...names("k", 30), "gone1", "gone2"].map((name) =>
+    marked(name)
+  );
+  await withServices([...services, ...others], async (port) => {
+    const input = [...services.slice(0, 30), marked("new")];
+    const plan = await sync(port, input, `${PRUNE} --dry-run --changed-only`);
+    assertEquals(plan.code, 0, plan.stderr);
+    const counts = { created: 1, unchanged: 30, deleted: 2 };
+    assertEquals(summaryOf(plan), counts);
+    const lines = plan.stderr.split("\n").filter((line) =>
+      line.includes("would")
+    );
+    assertEquals(lines, [
+      "standard input:31: service/new would be created",
+      "service/gone1 would be deleted",
+      "service/gone2 would be deleted",
+    ]);
+    assertMatch(plan.stderr, /\nNothing was sent, as this was a dry run\n/);
+    assertEquals(writes(port), []);
+    const done = await sync(port, input, `${PRUNE} --changed-only`);
+    assertEquals(done.code, 0, done.stderr);
+    assertEquals(summaryOf(done), counts);
+    assertMatch(
+      done.stderr,
+      /service\/gone1 deleted\nservice\/gone2 deleted\n/,
+    );
+    const left = [...(await catalogue(port, "service")).keys()].sort();
+    assertEquals(left, [...names("k", 30), "new", "other"].sort());
+  });
+});
+
+Deno.test("bulk_upsert_entities --prune deletes nothing if it were more than --prune-max", async () => {
+  const services = [...names("k", 30), ...names("gone", 12)].map((name) =>
+    marked(name)
+  );
+  const cases: [max: string, code: number][] = [
+    ["", 7],
+    ["--prune-max 11", 7],
+    ["--prune-max 20%", 7],
+    ["--prune-max 12", 0],
+    ["--prune-max 30%", 0],
+  ];
+  for (const [max, code] of cases) {
+    await withServices(services, async (port) => {
+      const done = await sync(port, services.slice(0, 30), `${PRUNE} ${max}`);
+      assertEquals(done.code, code, done.stderr);
+      const { size } = await catalogue(port, "service");
+      assertEquals(size, code === 0 ? 30 : 42);
+      if (code === 0) return;
+      assertMatch(
+        done.stderr,
+        /Cannot prune: 12 of 42 entities that match are not in the input, and at most \d+ may be deleted: service\/gone0, (?:service\/gone\d+, ){9}…; none was deleted/,
+      );
+    });
+  }
+});
+
+Deno.test("bulk_upsert_entities --prune deletes nothing after a failure, or if the input may not be whole", async () => {
+  const services = names("e", 3).map((name) => marked(name));
+  const cases: [input: (Line | string)[], code: number, reason: string][] = [
+    [
+      [marked("e0"), "nope"],
+      8,
+      "Nothing was pruned, since not all entities were saved",
+    ],
+    [
+      [marked("e0"), { identifier: "x", properties: { colour: "red" } }],
+      8,
+      "Nothing was pruned",
+    ],
+    [[], 2, "Cannot prune: the input holds no entity"],
+    [
+      [marked("e0"), { title: "No identifier" } as Line],
+      2,
+      "Cannot prune: standard input:2 has no identifier that is known here",
+    ],
+  ];
+  for (const [input, code, reason] of cases) {
+    await withServices(services, async (port) => {
+      const flags = `${PRUNE} --prune-max 100%`;
+      const done = await bulk(port, ndjson(input), flags);
+      assertEquals(done.code, code, done.stderr);
+      assert(done.stderr.includes(reason), done.stderr);
+      const left = await catalogue(port, "service");
+      for (const { identifier } of services) assert(left.has(identifier));
+    });
+  }
+});
+
+Deno.test("bulk_upsert_entities answers a wrong call to --prune with one line, exit code 2 and no request", async () => {
+  await assertWrongCalls(BULK, [
+    ["--prune language!=go", "Cannot use --prune without a rule NAME=VALUE"],
+    ["--prune language:=null", "Cannot use --prune without a rule NAME=VALUE"],
+    ["--prune language", "write NAME=VALUE"],
+    ["--prune-max 3", "without --prune"],
+    ["--prune language=go --prune-max 0", "--prune-max"],
+    ["--prune language=go --prune-max 101%", "at most 100%"],
+    ["--prune language=go --shard 0/2", "--shard"],
+    ["--prune language=go --validate-only", "--validate-only"],
+    ["--dry-run --validate-only", "--validate-only"],
+  ]);
+});
+
+Deno.test("bulk_upsert_entities --prune names a rule that the blueprint does not know before it sends anything", async () => {
+  await withServices([], async (port) => {
+    const done = await sync(
+      port,
+      [marked("a")],
+      "-b service --prune lang=sync",
+    );
+    assertError(done, 2, 'blueprint "service" has no lang');
+    assertEquals(writes(port), []);
+  });
+});
+
+/** A blueprint whose entities can depend on each other. */
+const NODE = {
+  identifier: "node",
+  title: "Node",
+  schema: { properties: { language: { type: "string" } } },
+  relations: { parent: { target: "node", required: false, many: false } },
+};
+
+Deno.test("bulk_upsert_entities --prune deletes what depends on each other, and nothing else that depends on it", async () => {
+  const child = (name: string, parent: string) => ({
+    ...marked(name),
+    relations: { parent },
+  });
+  const setUp = async (port: TestPort) => {
+    await port.call("POST", "/blueprints", NODE);
+    await put(port, "node", ["root", "used", "k"].map((name) => marked(name)));
+    await put(port, "node", [child("middle", "root")]);
+    await put(port, "node", [child("leaf", "middle")]);
+    const other = { identifier: "other", relations: { parent: "used" } };
+    await put(port, "node", [other]);
+  };
+  await withOld(setUp, async (port) => {
+    const flags = "-b node --prune language=sync --prune-max 100%";
+    const done = await sync(port, [marked("k")], flags);
+    assertEquals(done.code, 8, done.stderr);
+    assertEquals(summaryOf(done), { updated: 1, deleted: 3, failed: 1 });
+    assertMatch(
+      done.stderr,
+      /error: Cannot delete 1 of 4 entities, the first --prune: node\/used: .*422.*dependents/,
+    );
+    const left = [...(await catalogue(port, "node")).keys()].sort();
+    assertEquals(left, ["k", "other", "used"]);
+  });
+});
+
+/** Sends a request again until it gets through the simulated failures. */
+async function mustSave(port: TestPort, blueprint: string, entity: Line) {
+  const path = `/blueprints/${blueprint}/entities?upsert=true&merge=true`;
+  for (;;) {
+    const response = await port.call("POST", path, entity).catch(() =>
+      undefined
+    );
+    const isSaved = response?.ok;
+    await response?.body?.cancel().catch(() => {});
+    if (isSaved) return;
+  }
+}
+
+for (const seed of [1, 2, 3]) {
+  Deno.test(`bulk_upsert_entities --prune leaves exactly the input and the work of others, through simulated failures with seed ${seed}`, async () => {
+    const kept = names("k", 40).map((name) => marked(name));
+    const stale = names("s", 60);
+    const setUp = async (port: TestPort) => {
+      for (const entity of [...kept, ...stale.map((name) => marked(name))]) {
+        await mustSave(port, "service", entity);
+      }
+    };
+    await withOld(setUp, async (port) => {
+      const others = new Map<string, string>();
+      let turn = 0;
+      // Right before each read, another program creates and changes entities.
+      const write = async (name: string) => {
+        others.set(name, `of another ${turn}`);
+        await mustSave(port, "service", marked(name, others.get(name)));
+      };
+      const before = async ({ path, body }: { path: string; body: string }) => {
+        if (!path.endsWith("/search") || !body.includes('"sync"')) return;
+        turn++;
+        await write(`o${turn}`);
+        await write(`s${(turn * 7 * seed) % 60}`);
+      };
+      await withProxy(port.url, before, async (url) => {
+        const input = [...kept, ...names("n", 10).map((name) => marked(name))];
+        const flags = `${PRUNE} --prune-max 100% --changed-only --retries 40`;
+        const done = await port.run(BULK, flags, {
+          stdin: ndjson(input),
+          env: { API_URL: url },
+        });
+        assertEquals(done.code, 0, done.stderr);
+        assert(turn >= 4, done.stderr);
+        assertEquals(
+          await titlesOf(port),
+          new Map([
+            ...input.map(({ identifier }) => [identifier, identifier] as const),
+            ...others,
+          ].sort()),
+          done.stderr,
+        );
+      });
+    }, { failRate: 0.3, seed });
+  });
+}
+
+/** Titles by identifier, read through the simulated failures. */
+async function titlesOf(port: TestPort): Promise<Map<string, unknown>> {
+  for (;;) {
+    const there = await catalogue(port, "service").catch(() => undefined);
+    if (!there) continue;
+    return new Map(
+      [...there].map(([name, entity]) => [name, Object(entity).title] as const)
+        .sort(),
+    );
+  }
+}
+
+Deno.test("bulk_upsert_entities --prune reports what it deleted when it is interrupted, and a second run ends the work", async () => {
+  const services = [...names("k", 3), ...names("s", 60)].map((name) =>
+    marked(name)
+  );
+  await withServices(services, async (port) => {
+    const flags = `${PRUNE} --prune-max 100%`;
+    const ready = Promise.withResolvers<[Deno.ChildProcess, Output]>();
+    let deletions = 0;
+    const before = async ({ path }: { path: string }) => {
+      if (!path.includes("/delete") || ++deletions < 2) return;
+      const [process, { said }] = await ready.promise;
+      process.kill("SIGTERM");
+      await said("Interrupted");
+    };
+    await withProxy(port.url, before, async (url) => {
+      const process = await start(BULK, `- ${flags}`, {
+        env: { ...port.env, API_URL: url },
+        stdin: ndjson(services.slice(0, 3)),
+      });
+      const output = readOutput(process);
+      ready.resolve([process, output]);
+      await process.stdin.close();
+      const { code, stdout, stderr } = await output.result;
+      assertEquals(code, 143, stderr);
+      assertEquals(JSON.parse(stdout).deleted, 40);
+      assertEquals(stderr.match(/ deleted\n/g)?.length, 40);
+      assertMatch(stderr, /error: Interrupted.* 40 deleted; run it again/);
+      assertEquals((await catalogue(port, "service")).size, 23);
+    });
+    const again = await sync(port, services.slice(0, 3), flags);
+    assertEquals(again.code, 0, again.stderr);
+    assertEquals([...(await catalogue(port, "service")).keys()], names("k", 3));
+  });
+});
+
+Deno.test("bulk_upsert_entities --prune reads again before it repeats a deletion, whatever the answer was", async () => {
+  const faults: Answer[] = ["cut before", "cut in the middle", 500, 503, 429];
+  const found = ["a", "gone"].map((identifier) => ({
+    identifier,
+    updatedAt: "2020-01-01T00:00:00.000Z",
+  }));
+  const blueprint = {
+    schema: { properties: { language: { type: "string" } } },
+  };
+  let deletions = 0;
+  const answer = ({ path }: Received): Answer => {
+    if (path.includes("/delete")) {
+      return faults[deletions++] ??
+        Response.json({ deletedEntities: ["gone"] });
+    }
+    return Response.json({
+      accessToken: "made-up",
+      blueprint,
+      entities: path.endsWith("/search")
+        ? found
+        : [{ index: 0, created: false }],
+      errors: [],
+    });
+  };
+  await withHandler(answer, async (API_URL, requests) => {
+    const done = await run(BULK, `- ${PRUNE} --prune-max 1`, {
+      env: { ...CREDENTIALS, API_URL },
+      stdin: ndjson([marked("a")]),
+    });
+    assertEquals(done.code, 0, done.stderr);
+    const paths = requests.map(({ path }) => path.replace(/^.*\/|\?.*/g, ""));
+    assertEquals(paths.slice(paths.indexOf("bulk") + 1), [
+      "search",
+      ...[...faults, 200].flatMap(() => ["search", "delete"]),
+    ]);
+  });
+});
