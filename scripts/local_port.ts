@@ -164,9 +164,11 @@ async function main(): Promise<void> {
   const { url, close } = await startLocalPort({
     ...options,
     ...omitNullish({ clientId, clientSecret }),
+    version: VERSION,
     log: console.log,
   });
   console.log(`Local Port listens on ${url}`);
+  console.log(`Lab: ${url}/__local/`);
   console.log(
     // A proxy must not see what is meant for this machine.
     `export PORT_API_URL=${url} NO_PROXY="127.0.0.1,$NO_PROXY"` +

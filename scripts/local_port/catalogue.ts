@@ -17,10 +17,13 @@ import type {
 import { type Check, makeCheck } from "./schemas.ts";
 
 /** An entity by the identifiers of its blueprint and itself. */
-type Ref = [blueprint: string, identifier: string];
+export type Ref = [blueprint: string, identifier: string];
 
 /** The user that all changes are made by. */
 const USER = "local-port";
+
+/** A change of a blueprint or, with its identifier, of an entity. */
+export type Change = [blueprint: string] | Ref;
 
 interface Stored {
   blueprint: Blueprint;
@@ -30,6 +33,7 @@ interface Stored {
 
 export class Catalogue {
   readonly #stored = new Map<string, Stored>();
+  #changes: Change[] = [];
 
   constructor(readonly clock: Clock) {}
 
@@ -42,6 +46,11 @@ export class Catalogue {
       updatedAt: now,
       updatedBy: USER,
     };
+  }
+
+  /** What has changed since it was last asked. */
+  takeChanges(): Change[] {
+    return this.#changes.splice(0);
   }
 
   blueprints(): Blueprint[] {
@@ -68,6 +77,7 @@ export class Catalogue {
   /** Stores a blueprint that has changed. */
   setBlueprint(blueprint: Blueprint): Blueprint {
     const { updatedAt } = this.#stamp();
+    this.#changes.push([blueprint.identifier]);
     return this.loadBlueprint({ ...blueprint, updatedAt });
   }
 
@@ -88,6 +98,7 @@ export class Catalogue {
       throw new HttpError(422, `Blueprint "${identifier}" still has entities`);
     }
     this.#stored.delete(identifier);
+    this.#changes.push([identifier]);
   }
 
   entities(blueprint: string): Entity[] {
@@ -114,6 +125,7 @@ export class Catalogue {
     const { createdAt, createdBy } = this.find(blueprint, content.identifier) ??
       now;
     const stamp = { ...now, createdAt, createdBy };
+    this.#changes.push([blueprint, content.identifier]);
     return this.#storeEntity({ ...content, blueprint, ...stamp });
   }
 
@@ -126,6 +138,7 @@ export class Catalogue {
   deleteEntity(blueprint: string, identifier: string): void {
     const dependents = this.#dependents(blueprint, identifier);
     this.#get(blueprint).entities.delete(identifier);
+    this.#changes.push([blueprint, identifier]);
     for (const dependent of dependents) this.deleteEntity(...dependent);
   }
 

@@ -34,6 +34,13 @@ export const FAILED: Partial<Record<Failure | "none", Reply>> = {
   ),
 };
 
+/** The kinds that a single entity of many can have, with their status. */
+const STATUS_OF_ONE: Partial<Record<Failure, number>> = {
+  "rate-limited": 429,
+  error: 500,
+  unavailable: 503,
+};
+
 export interface FailureOptions {
   /**
    * The share of requests that fail, from 0 to 1.
@@ -41,6 +48,12 @@ export interface FailureOptions {
    * @default {0}
    */
   failRate?: number;
+  /**
+   * How long each answer takes at least, in milliseconds.
+   *
+   * @default {0}
+   */
+  latency?: number;
   /** How the first requests fail, in their order; then `failRate` decides. */
   failures?: (Failure | "none")[];
   /** Makes the failures of a run repeat. */
@@ -50,21 +63,29 @@ export interface FailureOptions {
 export type Failures = ReturnType<typeof makeFailures>;
 
 export function makeFailures(
-  { failRate = 0, failures = [], seed }: FailureOptions,
+  { failRate = 0, latency = 0, failures = [], seed }: FailureOptions,
 ) {
+  const settings = { failRate, kinds: [...FAILURES], latency };
   const planned = [...failures];
   const random = makeRandom(seed ?? Math.floor(Math.random() * 2 ** 32));
   const choose = <Value>(values: readonly Value[]): Value =>
     values[Math.floor(random() * values.length)] as Value;
   return {
+    /** They can be changed while it runs. */
+    settings,
+
     /** Decides how the next request fails. */
     next: (): Failure | "none" =>
-      planned.shift() ?? (random() < failRate ? choose(FAILURES) : "none"),
+      planned.shift() ??
+        (random() < settings.failRate ? choose(settings.kinds) : "none"),
 
     /** Throws now and then, for a single entity of many. */
     failSometimes(): void {
+      const { failRate, kinds } = settings;
       if (failRate === 0 || random() >= failRate / 4) return;
-      throw new HttpError(choose([429, 500, 503]), "Something went wrong");
+      const statuses = kinds.flatMap((kind) => STATUS_OF_ONE[kind] ?? []);
+      if (statuses.length === 0) return;
+      throw new HttpError(choose(statuses), "Something went wrong");
     },
   };
 }

@@ -6,7 +6,9 @@
 
 const CODES: Readonly<Record<number, string>> = {
   401: "unauthorized",
+  403: "forbidden",
   404: "not_found",
+  408: "timeout",
   409: "identifier_taken",
   413: "request_too_large",
   422: "invalid_request",

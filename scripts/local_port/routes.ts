@@ -14,14 +14,13 @@ import { SEARCH_ROUTES } from "./search.ts";
 /** The only path that needs no token. */
 const LOGIN = "auth/access_token";
 
-/** The first route that matches replies. */
-const ROUTES = Object.entries<Routes[string]>({
+const ROUTES: Routes = {
   [`POST ${LOGIN}`]: ({ login, body }) => reply(200, login.logIn(body)),
   ...BLUEPRINT_ROUTES,
   ...SEARCH_ROUTES,
   ...ENTITY_ROUTES,
   ...ACTION_RUN_ROUTES,
-});
+};
 
 /** The query parameters that are `true` or `false`, whatever the route. */
 const SWITCHES = [
@@ -43,11 +42,25 @@ export function route(call: Call): Reply {
   const path = call.path.join("/");
   for (const name of SWITCHES) readSwitch(query, name);
   if (path !== LOGIN) login.requireToken(authorization);
-  for (const [name, handler] of ROUTES) {
-    const segments = match(name.split(/[ /]/), [method, ...call.path]);
-    if (segments) return handler(call, ...segments);
+  const found = findRoute(ROUTES, method, call.path);
+  if (!found) {
+    throw new HttpError(404, `Route ${method}:/v1/${path} not found`);
   }
-  throw new HttpError(404, `Route ${method}:/v1/${path} not found`);
+  const [handler, segments] = found;
+  return handler(call, ...segments);
+}
+
+/** Finds the first route that matches, and the segments for its handler. */
+export function findRoute<Handler>(
+  routes: Record<string, Handler>,
+  method: string,
+  path: string[],
+): [Handler, segments: string[]] | undefined {
+  for (const [name, handler] of Object.entries(routes)) {
+    const segments = match(name.split(/[ /]/), [method, ...path]);
+    if (segments) return [handler, segments];
+  }
+  return undefined;
 }
 
 /** The segments in place of those with a colon; `undefined` without a match. */

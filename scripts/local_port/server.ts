@@ -10,19 +10,20 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import { buffer } from "node:stream/consumers";
+import { parseBody, requireSmall } from "./body.ts";
 import { errorReply, type Reply } from "./call.ts";
-import type { Failure, FailureOptions, Failures } from "./failures.ts";
-import { FAILED, makeFailures } from "./failures.ts";
+import { Events } from "./events.ts";
+import { FAILED, type Failure } from "./failures.ts";
 import { HttpError, orInvalid } from "./http_error.ts";
-import { type LoginOptions, makeLogin } from "./login.ts";
+import { isForLab, makeLab } from "./lab.ts";
 import type { Clock } from "./model.ts";
-import { makeRateLimiter, type RateLimits } from "./rate_limit.ts";
+import { RequestLog } from "./request_log.ts";
 import { route } from "./routes.ts";
-import { loadCatalogue, makeSave, type StorageOptions } from "./storage.ts";
+import { makeSecrets } from "./secrets.ts";
+import { makeWorld, type World, type WorldOptions } from "./world.ts";
 
 /** How a local Port behaves. */
-export interface LocalPortOptions
-  extends FailureOptions, LoginOptions, StorageOptions {
+export interface LocalPortOptions extends WorldOptions {
   /**
    * The TCP port; 0 for a free one.
    *
@@ -30,27 +31,13 @@ export interface LocalPortOptions
    */
   port?: number;
   /**
-   * How long each answer takes at least, in milliseconds.
-   *
-   * @default {0}
-   */
-  latency?: number;
-  /**
-   * The identifiers of the self-service actions.
-   *
-   * @default {["deploy"]}
-   */
-  actions?: string[];
-  /** Those of them that are synchronized, so that runs cannot be updated. */
-  synchronized?: string[];
-  /** The limits of each family of routes. @default those of Port */
-  rateLimits?: RateLimits;
-  /**
    * The clock of entities, tokens and the rate limit.
    *
    * @default {Date.now}
    */
   clock?: Clock;
+  /** The version that the lab reports. */
+  version?: string;
   /** Called with one line for each request. */
   log?: (line: string) => void;
 }
@@ -74,60 +61,74 @@ export interface LocalPort {
 export async function startLocalPort(
   options: LocalPortOptions = {},
 ): Promise<LocalPort> {
-  const { log = () => {}, latency = 0, clock = Date.now } = options;
-  const failures = makeFailures(options);
-  const answer = makeAnswer({ ...options, log, clock }, failures);
-  const count = makeRateLimiter(clock, options.rateLimits);
-  const serve = async (request: IncomingMessage, response: ServerResponse) => {
-    const start = performance.now();
-    const { method = "GET", url = "/" } = request;
-    const body = await buffer(request);
-    const left = latency - (performance.now() - start);
-    if (left > 0) await new Promise((done) => setTimeout(done, left));
-    const { headers, isOver } = count(method, url);
-    const failure = isOver ? "rate-limited" : failures.next();
-    const reply = FAILED[failure] ?? answer(request, body);
-    send(response, failure, {
-      ...reply,
-      headers: {
-        ...reply.headers,
-        ...headers,
-        "x-trace-id": crypto.randomUUID(),
-      },
-    });
-    const time = `${(performance.now() - start).toFixed(0)}ms`;
-    const cut = failure.startsWith("cut") ? ` ${failure}` : "";
-    log(`${method} ${url} ${reply.status} ${time}${cut}`);
-  };
+  const { log = () => {}, clock = Date.now, version = "unknown" } = options;
+  const world = makeWorld(clock, options);
+  const secrets = makeSecrets(world.login.clientSecret);
+  const [requests, events] = [new RequestLog(secrets), new Events()];
+  const serve = makeServe(world, log, requests, events);
+  const lab = makeLab({ world, requests, events, secrets, version });
   const server = createServer((request, response) => {
+    const answered = isForLab(request)
+      ? lab(request, response)
+      : serve(request, response);
     // A client that hangs up early must not end the server.
-    serve(request, response).catch((error) => log(`error: ${error.message}`));
+    answered.catch((error) => log(`error: ${error.message}`));
   });
   return await listen(server, options.port ?? 0);
 }
 
+/** Makes the function that serves Port's routes, and keeps what they got. */
+function makeServe(
+  world: World,
+  log: (line: string) => void,
+  requests: RequestLog,
+  events: Events,
+) {
+  const answer = makeAnswer(world, log);
+  return async (request: IncomingMessage, response: ServerResponse) => {
+    const [start, time] = [performance.now(), new Date().toISOString()];
+    const { method = "GET", url = "/" } = request;
+    const { "user-agent": client = "" } = request.headers;
+    const body = await buffer(request);
+    const { latency } = world.failures.settings;
+    const left = latency - (performance.now() - start);
+    if (left > 0) await new Promise((done) => setTimeout(done, left));
+    const { headers, isOver } = world.count(method, url);
+    const failure = isOver ? "none" : world.failures.next();
+    const reply = FAILED[isOver ? "rate-limited" : failure] ??
+      answer(request, body);
+    const traceId = crypto.randomUUID();
+    const ms = Math.round(performance.now() - start);
+    const changes = world.catalogue.takeChanges();
+    const summary = requests.add({
+      ...{ time, method, url, ms, client, failure, body, reply, traceId },
+      changed: changes.filter((change) => change.length === 2),
+    });
+    events.emit("request", summary);
+    for (const [blueprint, identifier] of changes) {
+      events.emit("catalogue", { blueprint, identifier });
+    }
+    send(response, failure, {
+      ...reply,
+      headers: { ...reply.headers, ...headers, "x-trace-id": traceId },
+    });
+    const cut = failure.startsWith("cut") ? ` ${failure}` : "";
+    log(`${method} ${url} ${reply.status} ${ms}ms${cut}`);
+  };
+}
+
 /** Makes the function that replies as Port does. */
 function makeAnswer(
-  options: LocalPortOptions & { log: (line: string) => void; clock: Clock },
-  failures: Failures,
+  world: World,
+  log: (line: string) => void,
 ): (request: IncomingMessage, body: Uint8Array) => Reply {
-  const { log, clock } = options;
-  const catalogue = loadCatalogue(clock, options);
-  const save = makeSave(catalogue, options.data);
-  save();
-  const state = {
-    login: makeLogin(clock, options),
-    catalogue,
-    actions: options.actions ?? ["deploy"],
-    synchronized: options.synchronized ?? [],
-    runs: new Map(),
-    failSometimes: failures.failSometimes,
-  };
   return (request, body) => {
     const notes = new Set<string>();
+    const { failSometimes } = world.failures;
     try {
-      const reply = route({ ...readCall(request, body), ...state, notes });
-      if (request.method !== "GET") save();
+      const call = { ...readCall(request, body), ...world };
+      const reply = route({ ...call, failSometimes, notes });
+      if (request.method !== "GET") world.save();
       return reply;
     } catch (error) {
       if (error instanceof HttpError) return errorReply(error);
@@ -165,9 +166,6 @@ async function listen(server: Server, port: number): Promise<LocalPort> {
   };
 }
 
-/** The largest body that Port accepts, in bytes. */
-const MAX_BODY = 1024 * 1024;
-
 function readCall(request: IncomingMessage, bytes: Uint8Array) {
   const { method = "GET", url = "/", headers } = request;
   const parsed = URL.parse(url.startsWith("/") ? `http://local${url}` : url);
@@ -175,10 +173,7 @@ function readCall(request: IncomingMessage, bytes: Uint8Array) {
   if (!parsed || version !== "v1") {
     throw new HttpError(404, `Route ${url} not found`);
   }
-  if (bytes.length > MAX_BODY) {
-    throw new HttpError(413, "Request body is too large (limit is 1MiB)");
-  }
-  const parse = () => JSON.parse(new TextDecoder().decode(bytes));
+  requireSmall(bytes);
   return {
     method,
     path: orInvalid(
@@ -187,9 +182,7 @@ function readCall(request: IncomingMessage, bytes: Uint8Array) {
     ),
     query: parsed.searchParams,
     authorization: headers.authorization ?? "",
-    body: bytes.length === 0
-      ? undefined
-      : orInvalid("The body is not valid JSON", parse),
+    body: parseBody(bytes),
   };
 }
 

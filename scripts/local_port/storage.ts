@@ -50,12 +50,12 @@ function readBlueprints(folder: string): Json[] {
 }
 
 /**
- * Makes the function that saves the catalogue if it has changed. It writes
+ * Makes the function that saves a catalogue if it has changed. It writes
  * beside the file and renames, so that no crash leaves half a file.
  */
-export function makeSave(catalogue: Catalogue, path?: string): () => void {
+export function makeSave(path?: string): (catalogue: Catalogue) => void {
   let saved: string | undefined;
-  return () => {
+  return (catalogue) => {
     if (path === undefined) return;
     const text = catalogue.dump();
     if (text === saved) return;

@@ -21,6 +21,8 @@ export interface Client extends TestPort {
   must(request: string, body?: unknown): Promise<Body>;
   /** Sends each body, which must be rejected with its message. */
   refuse(request: string, cases: Refused[]): Promise<void>;
+  /** Sends a request to the lab, given as `METHOD path below /__local/`. */
+  lab(request: string, body?: unknown): Promise<[status: number, Body]>;
   /** Creates entities. */
   put(blueprint: string, ...entities: Body[]): Promise<void>;
   /** Starts the action `deploy`; returns the path of its run. */
@@ -92,6 +94,14 @@ function makeClient(port: TestPort): Client {
           JSON.stringify({ request, body, answer }),
         );
       }
+    },
+    async lab(request, body) {
+      const [method = "", path = ""] = request.split(" ");
+      const response = await fetch(`${port.url}/__local/${path}`, {
+        method,
+        body: body === undefined ? null : JSON.stringify(body),
+      });
+      return [response.status, await response.json()];
     },
     async put(blueprint, ...entities) {
       const bulk = `POST /blueprints/${blueprint}/entities/bulk?upsert=true`;

@@ -1,0 +1,215 @@
+/**
+ * The routes below `/__local/`: the page, and what tests ask and set.
+ *
+ * @module
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { buffer } from "node:stream/consumers";
+import { parseBody, requireSmall } from "./body.ts";
+import { errorReply, type Reply, reply } from "./call.ts";
+import type { Events } from "./events.ts";
+import { HttpError, orInvalid } from "./http_error.ts";
+import css from "./page.css" with { type: "text" };
+import html from "./page.html" with { type: "text" };
+import js from "./page.js" with { type: "text" };
+import { readFilter, type RequestLog } from "./request_log.ts";
+import { findRoute } from "./routes.ts";
+import type { Secrets } from "./secrets.ts";
+import { findIncoming, viewCatalogue } from "./views.ts";
+import type { World } from "./world.ts";
+
+/** What the lab shows and changes. */
+export interface LabOptions {
+  world: World;
+  requests: RequestLog;
+  events: Events;
+  secrets: Secrets;
+  /** The version of the local Port. */
+  version: string;
+}
+
+/** A request to the lab. */
+interface Ask extends LabOptions {
+  query: URLSearchParams;
+  body: unknown;
+  startedAt: string;
+  /** Ends with the connection. */
+  signal: AbortSignal;
+}
+
+type Handler = (ask: Ask, ...segments: string[]) => Reply | Promise<Reply>;
+
+const HEADERS = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'self'; frame-ancestors 'none'",
+  "content-type": "application/json",
+  "x-content-type-options": "nosniff",
+};
+
+function file(type: string, body: string): Handler {
+  const headers = { "content-type": `${type}; charset=utf-8` };
+  return () => ({ status: 200, body, headers });
+}
+
+const ROUTES: Record<string, Handler> = {
+  "GET ": file("text/html", html),
+  "GET page.css": file("text/css", css),
+  "GET page.js": file("text/javascript", js),
+
+  "GET health": ({ version, startedAt }) => reply(200, { version, startedAt }),
+
+  "GET requests": ({ query, requests }) =>
+    reply(200, {
+      requests: requests.list(readFilter(query)),
+      last: requests.last,
+    }),
+
+  "GET requests/:id": ({ requests }, id) =>
+    reply(200, { ...requests.get(Number(id)) }),
+
+  "DELETE requests": ({ requests, events }) => {
+    requests.clear();
+    events.emit("clear");
+    return reply(200, {});
+  },
+
+  "GET catalogue": ({ world }) =>
+    reply(200, { blueprints: viewCatalogue(world.catalogue) }),
+
+  "GET entities": ({ query, world }) =>
+    reply(200, {
+      entities: world.catalogue.entities(read(query, "blueprint")),
+    }),
+
+  "GET entity": ({ query, world: { catalogue }, requests }) => {
+    const ref = [read(query, "blueprint"), read(query, "identifier")] as const;
+    return reply(200, {
+      entity: catalogue.entity(...ref),
+      incoming: findIncoming(catalogue, ...ref),
+      requests: requests.changesOf(...ref),
+    });
+  },
+};
+
+/** The query parameters of routes that have some. */
+const QUERIES: Record<string, string[]> = {
+  requests: ["path", "status", "since"],
+  entities: ["blueprint"],
+  entity: ["blueprint", "identifier"],
+};
+
+function read(query: URLSearchParams, name: string): string {
+  const value = query.get(name);
+  if (value) return value;
+  throw new HttpError(422, `Missing the parameter "${name}"`);
+}
+
+/** A parameter with a typing error must not be taken for no parameter. */
+function requireKnown(path: string, query: URLSearchParams): void {
+  const known = QUERIES[path];
+  const wrong = known &&
+    [...query.keys()].find((name) => !known.includes(name));
+  if (wrong === undefined) return;
+  throw new HttpError(
+    422,
+    `Unknown parameter "${wrong}", the known ones are ${known?.join(", ")}`,
+  );
+}
+
+/** Whether a request is one for the lab. */
+export function isForLab({ url = "" }: IncomingMessage): boolean {
+  return /^\/__local(?:[/?]|$)/.test(url);
+}
+
+/** Makes the function that answers the requests for the lab. */
+export function makeLab(
+  options: LabOptions,
+): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
+  const startedAt = new Date().toISOString();
+  const answer = async (request: IncomingMessage, signal: AbortSignal) => {
+    requireSameSite(request);
+    const { pathname, searchParams } = new URL(`http://local${request.url}`);
+    const [_, __, ...path] = pathname.split("/")
+      .map((part) =>
+        orInvalid("The path is not valid", () => decodeURIComponent(part))
+      );
+    if (path.length === 0) {
+      return { status: 308, body: "", headers: { location: "/__local/" } };
+    }
+    const { method = "GET" } = request;
+    const route = findRoute(ROUTES, method, path);
+    if (!route) {
+      throw new HttpError(404, `Route ${method}:${pathname} not found`);
+    }
+    const bytes = await buffer(request);
+    requireSmall(bytes);
+    requireKnown(path.join("/"), searchParams);
+    const body = parseBody(bytes);
+    const ask = { ...options, query: searchParams, body, startedAt, signal };
+    const [handler, segments] = route;
+    return await handler(ask, ...segments);
+  };
+  return async (request, response) => {
+    const hangUp = new AbortController();
+    response.on("close", () => hangUp.abort());
+    try {
+      if (isForEvents(request)) return stream(request, response, options);
+      send(response, options, await answer(request, hangUp.signal));
+    } catch (error) {
+      if (hangUp.signal.aborted) return;
+      send(response, options, errorReply(toHttpError(error)));
+    }
+  };
+}
+
+function toHttpError(error: unknown): HttpError {
+  if (error instanceof HttpError) return error;
+  const reason = error instanceof Error ? error.message : error;
+  return new HttpError(500, `The local Port failed: ${reason}`);
+}
+
+/** A page of another site must neither read nor change anything. */
+function requireSameSite({ headers, socket }: IncomingMessage): void {
+  const hosts = ["127.0.0.1", "localhost"]
+    .map((name) => `${name}:${socket.localPort}`);
+  const { host = "", origin, "sec-fetch-site": site = "none" } = headers;
+  const isOwn = origin === undefined
+    ? ["none", "same-origin"].includes(String(site))
+    : hosts.some((host) => origin === `http://${host}`);
+  if (hosts.includes(host) && isOwn) return;
+  throw new HttpError(
+    403,
+    `Only requests to and from ${hosts.join(" and ")} are accepted`,
+  );
+}
+
+function isForEvents({ method, url = "" }: IncomingMessage): boolean {
+  return method === "GET" && /^\/__local\/events(?:\?|$)/.test(url);
+}
+
+/** Sends what happens, until the client hangs up. */
+function stream(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { events, secrets }: LabOptions,
+): void {
+  requireSameSite(request);
+  response.writeHead(200, { ...HEADERS, "content-type": "text/event-stream" });
+  // Lets the client see that the stream has begun.
+  response.write(":\n\n");
+  const stop = events.listen((name, data) => {
+    const text = secrets.stringify({ ...Object(data) });
+    response.write(`event: ${name}\ndata: ${text}\n\n`);
+  });
+  response.on("close", stop);
+}
+
+function send(
+  response: ServerResponse,
+  { secrets }: LabOptions,
+  { status, body, headers }: Reply,
+): void {
+  if (response.destroyed) return;
+  response.writeHead(status, { ...HEADERS, ...headers });
+  response.end(typeof body === "string" ? body : secrets.stringify(body));
+}
