@@ -31,39 +31,51 @@ export function makeSecrets(clientSecret: string) {
     for (const form of forms) hidden = hidden.replaceAll(form, HIDDEN);
     return hidden;
   };
-  const show = (value: unknown): string =>
-    cut(hide(JSON.stringify(
-      value,
-      (name, member) => NAMED.test(name) ? HIDDEN : member,
-      2,
-    )));
+  const hideAssigned = (text: string): string =>
+    hide(text.replace(ASSIGNED, `$1${HIDDEN}`));
+  const hideMember = (name: string, member: unknown) =>
+    NAMED.test(name) ? HIDDEN : member;
+  const hideText = (_: string, member: unknown) =>
+    typeof member === "string" ? hide(member) : member;
   return {
     /** Hides them in text of which no part is a member with a name. */
     hide,
 
     /** Hides them in a query or in broken JSON: all that follows their name. */
-    hideAssigned: (text: string): string =>
-      hide(text.replace(ASSIGNED, `$1${HIDDEN}`)),
+    hideAssigned,
 
     /** Writes a value as JSON without them; names of members stay. */
     stringify: (value: Json): string =>
-      JSON.stringify(
-        value,
-        (_, member) => typeof member === "string" ? hide(member) : member,
+      orDeep(
+        () => JSON.stringify(value, hideText),
+        () => hide(JSON.stringify(value)),
       ),
 
     /** A value as readable JSON, cut where it is long. */
-    show,
+    show: (value: unknown): string =>
+      cut(
+        orDeep(() => hide(JSON.stringify(value, hideMember, 2)), () =>
+          hideAssigned(JSON.stringify(value))),
+      ),
 
     /** Text that arrived, as readable JSON if it is valid. */
     showText(text: string): string {
       try {
-        return show(JSON.parse(text));
+        return this.show(JSON.parse(text));
       } catch {
-        return cut(this.hideAssigned(text));
+        return cut(hideAssigned(text));
       }
     },
   };
+}
+
+/** JSON.stringify() has no limit of depth, but with a replacer it has one. */
+function orDeep(write: () => string, writeDeep: () => string): string {
+  try {
+    return write();
+  } catch {
+    return writeDeep();
+  }
 }
 
 /** Decodes what it keeps, since a slice would hold the whole text in memory. */

@@ -284,6 +284,26 @@ testPort(
   },
 );
 
+testPort(
+  "lab shows entities of any depth, without the secret",
+  async (port) => {
+    const schema = { properties: { deep: { type: "object" } } };
+    const blueprint = { identifier: "deep", title: "Deep", schema };
+    await port.must("POST /blueprints", blueprint);
+    let deep: unknown = SECRET;
+    for (let depth = 0; depth < 20_000; depth++) deep = [deep];
+    const body = { identifier: "a", properties: { deep: { deep } } };
+    await port.must("POST /blueprints/deep/entities?upsert=true", body);
+    for (const path of ["requests/3", "entities?blueprint=deep"]) {
+      const answer = await fetch(`${port.url}/__local/${path}`);
+      const text = await answer.text();
+      assertEquals([path, answer.status], [path, 200]);
+      assertStringIncludes(text, '"deep');
+      assertEquals(text.includes(SECRET), false);
+    }
+  },
+);
+
 testPort("lab shows the catalogue", async (port) => {
   await port.put("image", { identifier: "one" });
   await port.must("PATCH /blueprints/image", { icon: "Docker" });
