@@ -6,7 +6,7 @@
  */
 import { parseArgs } from "jsr:@std/cli@1.0.30/parse-args";
 import { VERSION } from "../lib/port.ts";
-import { omitNullish } from "./local_port/model.ts";
+import { omitNullish, parseTime } from "./local_port/model.ts";
 import {
   FAMILY_NAMES,
   limitsOf,
@@ -126,15 +126,6 @@ function parseWhole(text: string, max: number): number {
 /** A number from 0 to 1; NaN for anything else. */
 function parseShare(text: string): number {
   return /^(?:0|1|0?\.\d+|1\.0+)$/.test(text) ? Number(text) : NaN;
-}
-
-/** `500ms`, `90s`, `2m` or `1h30m` in milliseconds; NaN for anything else. */
-function parseTime(text: string): number {
-  const parts = /^(?=\d)(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$/.exec(text);
-  if (parts === null) return NaN;
-  const [_, hours = 0, minutes = 0, seconds = 0, rest = 0] = parts
-    .map((part = "0") => parseInt(part));
-  return ((hours * 60 + minutes) * 60 + seconds) * 1000 + rest;
 }
 
 /** Returns what `--rate-limit` does to the limits before it. */

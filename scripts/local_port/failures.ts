@@ -41,6 +41,16 @@ const STATUS_OF_ONE: Partial<Record<Failure, number>> = {
   unavailable: 503,
 };
 
+/** What can be changed while it runs. */
+export interface FailureSettings {
+  /** The share of requests that fail, from 0 to 1. */
+  failRate: number;
+  /** How they fail. */
+  kinds: Failure[];
+  /** How long each answer takes at least, in milliseconds. */
+  latency: number;
+}
+
 export interface FailureOptions {
   /**
    * The share of requests that fail, from 0 to 1.
@@ -65,13 +75,12 @@ export type Failures = ReturnType<typeof makeFailures>;
 export function makeFailures(
   { failRate = 0, latency = 0, failures = [], seed }: FailureOptions,
 ) {
-  const settings = { failRate, kinds: [...FAILURES], latency };
+  const settings: FailureSettings = { failRate, kinds: [...FAILURES], latency };
   const planned = [...failures];
   const random = makeRandom(seed ?? Math.floor(Math.random() * 2 ** 32));
   const choose = <Value>(values: readonly Value[]): Value =>
     values[Math.floor(random() * values.length)] as Value;
   return {
-    /** They can be changed while it runs. */
     settings,
 
     /** Decides how the next request fails. */

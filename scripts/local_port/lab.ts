@@ -8,12 +8,17 @@ import { buffer } from "node:stream/consumers";
 import { parseBody, requireSmall } from "./body.ts";
 import { errorReply, type Reply, reply } from "./call.ts";
 import type { Events } from "./events.ts";
+import { FAILURES, type FailureSettings } from "./failures.ts";
 import { HttpError, orInvalid } from "./http_error.ts";
+import { type Json, parseTime } from "./model.ts";
 import css from "./page.css" with { type: "text" };
 import html from "./page.html" with { type: "text" };
 import js from "./page.js" with { type: "text" };
-import { readFilter, type RequestLog } from "./request_log.ts";
+import { MAX_REQUESTS, readFilter } from "./request_log.ts";
+import { readWhole, type RequestLog, waitForRequests } from "./request_log.ts";
+import type { RateLimit } from "./rate_limit.ts";
 import { findRoute } from "./routes.ts";
+import { closed, makeCheck } from "./schemas.ts";
 import type { Secrets } from "./secrets.ts";
 import { findIncoming, viewCatalogue } from "./views.ts";
 import type { World } from "./world.ts";
@@ -38,6 +43,9 @@ interface Ask extends LabOptions {
 }
 
 type Handler = (ask: Ask, ...segments: string[]) => Reply | Promise<Reply>;
+
+/** The longest time that can be asked for, in milliseconds. */
+const MAX_TIME = 60 * 60 * 1000;
 
 const HEADERS = {
   "cache-control": "no-store",
@@ -64,12 +72,46 @@ const ROUTES: Record<string, Handler> = {
       last: requests.last,
     }),
 
+  "GET requests/wait": async ({ query, requests, events, signal }) => {
+    const filter = readFilter(query);
+    const count = readWhole(query, "count", 1, MAX_REQUESTS);
+    const timeout = readTime(query, "timeout", "10s");
+    const wait = { count, timeout, signal };
+    const found = await waitForRequests(requests, events, filter, wait);
+    if (found.length >= count) return reply(200, { requests: found });
+    const message = `${found.length} of ${count} requests came in ${timeout}ms`;
+    const { body } = errorReply(new HttpError(408, message));
+    return { status: 408, body: { ...Object(body), requests: found } };
+  },
+
   "GET requests/:id": ({ requests }, id) =>
     reply(200, { ...requests.get(Number(id)) }),
 
   "DELETE requests": ({ requests, events }) => {
     requests.clear();
     events.emit("clear");
+    return reply(200, {});
+  },
+
+  "POST reset": ({ world, requests, events }) => {
+    world.reset();
+    requests.clear();
+    events.emit("reset");
+    return reply(200, {});
+  },
+
+  "GET failures": ({ world }) => reply(200, viewFailures(world)),
+
+  "PUT failures": ({ world, body, events }) => {
+    const { rateLimit, ...settings } = checkFailures(body);
+    Object.assign(world.failures.settings, settings);
+    if (rateLimit !== undefined) world.setRateLimit(rateLimit);
+    events.emit("failures");
+    return reply(200, viewFailures(world));
+  },
+
+  "POST expire-tokens": ({ world }) => {
+    world.login.expire();
     return reply(200, {});
   },
 
@@ -91,9 +133,34 @@ const ROUTES: Record<string, Handler> = {
   },
 };
 
+const checkFailures = makeCheck<
+  Partial<FailureSettings & { rateLimit: RateLimit | null }>
+>(closed({}, {
+  failRate: { type: "number", minimum: 0, maximum: 1 },
+  kinds: {
+    type: "array",
+    items: { enum: FAILURES },
+    minItems: 1,
+    uniqueItems: true,
+  },
+  latency: { type: "number", minimum: 0, maximum: MAX_TIME },
+  rateLimit: {
+    ...closed({
+      requests: { type: "integer", minimum: 1 },
+      period: { type: "integer", minimum: 1 },
+    }),
+    type: ["object", "null"],
+  },
+}));
+
+function viewFailures({ failures, rateLimit }: World): Json {
+  return { ...failures.settings, rateLimit, allKinds: FAILURES };
+}
+
 /** The query parameters of routes that have some. */
 const QUERIES: Record<string, string[]> = {
   requests: ["path", "status", "since"],
+  "requests/wait": ["path", "status", "since", "count", "timeout"],
   entities: ["blueprint"],
   entity: ["blueprint", "identifier"],
 };
@@ -102,6 +169,16 @@ function read(query: URLSearchParams, name: string): string {
   const value = query.get(name);
   if (value) return value;
   throw new HttpError(422, `Missing the parameter "${name}"`);
+}
+
+function readTime(query: URLSearchParams, name: string, byDefault: string) {
+  const text = query.get(name) || byDefault;
+  const time = parseTime(text);
+  if (time <= MAX_TIME) return time;
+  throw new HttpError(
+    422,
+    `"${name}" must be a time up to 1h such as 500ms or 30s, not "${text}"`,
+  );
 }
 
 /** A parameter with a typing error must not be taken for no parameter. */

@@ -80,6 +80,11 @@ export function makeLogin(clock: Clock, options: LoginOptions) {
       return { accessToken: token.text, expiresIn, tokenType: "Bearer" };
     },
 
+    /** Ends the active token. */
+    expire(): void {
+      token.end = 0;
+    },
+
     requireToken(authorization: string): void {
       if (authorization === `Bearer ${token.text}` && clock() < token.end) {
         return;

@@ -78,6 +78,15 @@ export function omitNullish<Value>(
   );
 }
 
+/** `500ms`, `90s`, `2m` or `1h30m` in milliseconds; NaN for anything else. */
+export function parseTime(text: string): number {
+  const parts = /^(?=\d)(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$/.exec(text);
+  if (parts === null) return NaN;
+  const [_, hours = 0, minutes = 0, seconds = 0, rest = 0] = parts
+    .map((part = "0") => parseInt(part));
+  return ((hours * 60 + minutes) * 60 + seconds) * 1000 + rest;
+}
+
 /** Selects by paths such as `title`, `relations` and `properties.version`. */
 export function pick(
   entity: Entity,

@@ -5,6 +5,7 @@
  */
 import type { Reply } from "./call.ts";
 import type { Ref } from "./catalogue.ts";
+import type { Events } from "./events.ts";
 import type { Failure } from "./failures.ts";
 import { HttpError } from "./http_error.ts";
 import type { Secrets } from "./secrets.ts";
@@ -132,6 +133,28 @@ function summarize(
   { body: _, answer: __, traceId: ___, ...summary }: RequestRecord,
 ): Summary {
   return summary;
+}
+
+/** Waits for a number of requests; returns those that came, at the latest at the
+ * timeout, which is in milliseconds. */
+export async function waitForRequests(
+  requests: RequestLog,
+  events: Events,
+  filter: Filter,
+  wait: { count: number; timeout: number; signal: AbortSignal },
+): Promise<Summary[]> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const check = () => {
+    if (requests.list(filter).length >= wait.count) resolve();
+  };
+  const stop = events.listen(check);
+  const timer = setTimeout(resolve, wait.timeout);
+  wait.signal.addEventListener("abort", () => resolve());
+  check();
+  await promise;
+  clearTimeout(timer);
+  stop();
+  return requests.list(filter);
 }
 
 /** Reads `?path=&status=&since=`. */

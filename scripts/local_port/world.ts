@@ -7,7 +7,8 @@ import type { Catalogue } from "./catalogue.ts";
 import { type FailureOptions, makeFailures } from "./failures.ts";
 import { type LoginOptions, makeLogin } from "./login.ts";
 import type { Clock, Run } from "./model.ts";
-import { makeRateLimiter, type RateLimits } from "./rate_limit.ts";
+import { limitsOf, makeRateLimiter } from "./rate_limit.ts";
+import type { RateLimit, RateLimits } from "./rate_limit.ts";
 import { loadCatalogue, makeSave, type StorageOptions } from "./storage.ts";
 
 export interface WorldOptions
@@ -29,11 +30,18 @@ export type World = ReturnType<typeof makeWorld>;
 export function makeWorld(clock: Clock, options: WorldOptions) {
   const { data, ...withoutData } = options;
   const save = makeSave(data);
+  const limit = (rateLimit: RateLimit | null) => ({
+    rateLimit,
+    count: makeRateLimiter(
+      clock,
+      rateLimit ? limitsOf(() => rateLimit) : options.rateLimits,
+    ),
+  });
   const start = (catalogue: Catalogue) => ({
+    ...limit(null),
     catalogue,
     runs: new Map<string, Run>(),
     failures: makeFailures(options),
-    count: makeRateLimiter(clock, options.rateLimits),
   });
   const world = {
     ...start(loadCatalogue(clock, options)),
@@ -41,6 +49,10 @@ export function makeWorld(clock: Clock, options: WorldOptions) {
     actions: options.actions ?? ["deploy"],
     synchronized: options.synchronized ?? [],
     save: () => save(world.catalogue),
+
+    /** Sets one limit for all families; `null` for those of the start. */
+    setRateLimit: (rateLimit: RateLimit | null) =>
+      void Object.assign(world, limit(rateLimit)),
 
     /** Tokens stay valid. */
     reset(): void {

@@ -7,7 +7,7 @@ import {
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
 import { type Body, type Client, SERVICES } from "../support/local_port.ts";
-import { testPort } from "../support/local_port.ts";
+import { testPort, withEvents } from "../support/local_port.ts";
 import { SECRET } from "../support/port.ts";
 
 const UPSERT = `${SERVICES}?upsert=true`;
@@ -391,34 +391,6 @@ testPort("lab names the failures that were simulated", async (port) => {
     [503, "unavailable", "Service temporarily unavailable"],
   ]);
 }, { failures: ["bad-gateway", "unavailable"] });
-
-/** Reads a stream of events; the function returns the next one. */
-async function withEvents(
-  port: Client,
-  test: (next: () => Promise<[name: string, data: Body]>) => Promise<void>,
-): Promise<void> {
-  const response = await fetch(`${port.url}/__local/events`);
-  assertEquals(response.headers.get("content-type"), "text/event-stream");
-  const reader = (response.body as ReadableStream<BufferSource>)
-    .pipeThrough(new TextDecoderStream()).getReader();
-  let text = (await reader.read()).value ?? "";
-  assertEquals(text, ":\n\n");
-  text = "";
-  const next = async (): Promise<[string, Body]> => {
-    while (!text.includes("\n\n")) {
-      const { value, done } = await reader.read();
-      if (done) return ["end", {}];
-      text += value;
-    }
-    const [event = "", ...rest] = text.split("\n\n");
-    text = rest.join("\n\n");
-    const [_, name = "", data = ""] = /^event: (.*)\ndata: (.*)$/.exec(event) ??
-      [];
-    return [name, JSON.parse(data)];
-  };
-  await test(next);
-  await reader.cancel();
-}
 
 testPort("lab streams what happens", async (port) => {
   await withEvents(port, async (next) => {

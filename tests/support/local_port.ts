@@ -171,3 +171,36 @@ export function makeClock(time: string): TestClock {
     },
   };
 }
+
+/**
+ * Runs a test with a stream of the lab's events.
+ *
+ * @param port The local Port.
+ * @param test The test; `next()` returns the next event.
+ */
+export async function withEvents(
+  port: Client,
+  test: (next: () => Promise<[name: string, data: Body]>) => Promise<void>,
+): Promise<void> {
+  const response = await fetch(`${port.url}/__local/events`);
+  assertEquals(response.headers.get("content-type"), "text/event-stream");
+  const reader = (response.body as ReadableStream<BufferSource>)
+    .pipeThrough(new TextDecoderStream()).getReader();
+  let text = (await reader.read()).value ?? "";
+  assertEquals(text, ":\n\n");
+  text = "";
+  const next = async (): Promise<[string, Body]> => {
+    while (!text.includes("\n\n")) {
+      const { value, done } = await reader.read();
+      if (done) return ["end", {}];
+      text += value;
+    }
+    const [event = "", ...rest] = text.split("\n\n");
+    text = rest.join("\n\n");
+    const [_, name = "", data = ""] = /^event: (.*)\ndata: (.*)$/.exec(event) ??
+      [];
+    return [name, JSON.parse(data)];
+  };
+  await test(next);
+  await reader.cancel();
+}
