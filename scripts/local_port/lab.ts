@@ -11,9 +11,7 @@ import type { Events } from "./events.ts";
 import { FAILURES, type FailureSettings } from "./failures.ts";
 import { HttpError, orInvalid } from "./http_error.ts";
 import { type Json, parseTime } from "./model.ts";
-import css from "./page.css" with { type: "text" };
-import html from "./page.html" with { type: "text" };
-import js from "./page.js" with { type: "text" };
+import { PAGE } from "./page.ts";
 import { MAX_REQUESTS, readFilter } from "./request_log.ts";
 import { readWhole, type RequestLog, waitForRequests } from "./request_log.ts";
 import type { RateLimit } from "./rate_limit.ts";
@@ -54,15 +52,14 @@ const HEADERS = {
   "x-content-type-options": "nosniff",
 };
 
-function file(type: string, body: string): Handler {
+const PAGE_ROUTES = Object.entries(PAGE).map(([name, [type, body]]) => {
   const headers = { "content-type": `${type}; charset=utf-8` };
-  return () => ({ status: 200, body, headers });
-}
+  const handler: Handler = () => ({ status: 200, body, headers });
+  return [`GET ${name}`, handler];
+});
 
 const ROUTES: Record<string, Handler> = {
-  "GET ": file("text/html", html),
-  "GET page.css": file("text/css", css),
-  "GET page.js": file("text/javascript", js),
+  ...Object.fromEntries(PAGE_ROUTES),
 
   "GET health": ({ version, startedAt }) => reply(200, { version, startedAt }),
 
