@@ -7,8 +7,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { buffer } from "node:stream/consumers";
 import { parseBody, requireSmall } from "./body.ts";
 import { errorReply, type Reply, reply } from "./call.ts";
+import { draw } from "./drawing.ts";
 import type { Events } from "./events.ts";
 import { FAILURES, type FailureSettings } from "./failures.ts";
+import { makeBlueprintGraph, makeEntityGraph } from "./graph.ts";
 import { HttpError, orInvalid } from "./http_error.ts";
 import { type Json, parseTime } from "./model.ts";
 import { PAGE } from "./page.ts";
@@ -77,8 +79,7 @@ const ROUTES: Record<string, Handler> = {
     const found = await waitForRequests(requests, events, filter, wait);
     if (found.length >= count) return reply(200, { requests: found });
     const message = `${found.length} of ${count} requests came in ${timeout}ms`;
-    const { body } = errorReply(new HttpError(408, message));
-    return { status: 408, body: { ...Object(body), requests: found } };
+    return failWith(408, message, { requests: found });
   },
 
   "GET requests/:id": ({ requests }, id) =>
@@ -120,6 +121,8 @@ const ROUTES: Record<string, Handler> = {
       entities: world.catalogue.entities(read(query, "blueprint")),
     }),
 
+  "GET graph.svg": showGraph,
+
   "GET entity": ({ query, world: { catalogue }, requests }) => {
     const ref = [read(query, "blueprint"), read(query, "identifier")] as const;
     return reply(200, {
@@ -154,11 +157,39 @@ function viewFailures({ failures, rateLimit }: World): Json {
   return { ...failures.settings, rateLimit, allKinds: FAILURES };
 }
 
+/** The most nodes that a drawing can have and be read. */
+const MAX_NODES = 40;
+
+function showGraph({ query, world: { catalogue }, secrets }: Ask): Reply {
+  const graph = query.size === 0
+    ? makeBlueprintGraph(catalogue)
+    : makeEntityGraph(
+      catalogue,
+      read(query, "blueprint"),
+      read(query, "identifier"),
+    );
+  if (graph.nodes.length <= MAX_NODES) {
+    const headers = { "content-type": "image/svg+xml; charset=utf-8" };
+    return { status: 200, body: draw(graph, secrets.hide), headers };
+  }
+  const nodes = graph.nodes.map(({ href, label }) => ({ href, label }));
+  const message = `${nodes.length} nodes are too many for a drawing ` +
+    `(at most ${MAX_NODES})`;
+  return failWith(413, message, { nodes });
+}
+
+/** An error with more than a message. */
+function failWith(status: number, message: string, more: Json): Reply {
+  const { body } = errorReply(new HttpError(status, message));
+  return { status, body: { ...Object(body), ...more } };
+}
+
 /** The query parameters of routes that have some. */
 const QUERIES: Record<string, string[]> = {
   requests: ["path", "status", "since"],
   "requests/wait": ["path", "status", "since", "count", "timeout"],
   entities: ["blueprint"],
+  "graph.svg": ["blueprint", "identifier"],
   entity: ["blueprint", "identifier"],
 };
 
