@@ -21,6 +21,10 @@ const FLAGS: Record<string, [value: string, help: string]> = {
   port: ["PORT", "TCP port on 127.0.0.1, 0 for a free one (default 8787)"],
   blueprints: ["DIR", "Folder of blueprints (default scripts/blueprints)"],
   data: ["FILE", "Keep the catalogue in this file across restarts"],
+  action: [
+    "ID[:approval]",
+    "An action (default deploy) and if its runs wait; repeatable",
+  ],
   latency: ["TIME", "Shortest time of an answer, for example 50ms"],
   "fail-rate": ["SHARE", "Share of requests that fail, for example 0.2"],
   "rate-limit": [
@@ -33,6 +37,7 @@ const FLAGS: Record<string, [value: string, help: string]> = {
 
 /** How to write the values that can be wrong. */
 const FORMS: Record<string, string> = {
+  "ID[:approval]": "an identifier, or one with :approval",
   PORT: "a whole number from 0 to 65535",
   TIME: "a time, for example 50ms, 30s or 1h30m",
   SHARE: "a number from 0 to 1",
@@ -67,6 +72,8 @@ Examples:
   scripts/local_port.ts
   # Fail one request in five, the same ones in every run
   scripts/local_port.ts --fail-rate 0.2 --latency 50ms --seed 7
+  # Try an approval
+  scripts/local_port.ts --action deploy:approval --action rollback
   # Change two of Port's rate limits
   scripts/local_port.ts --rate-limit login=5/1m --rate-limit bulk=20/10s`;
 
@@ -94,11 +101,15 @@ function parseCommandLine(args: string[]): LocalPortOptions | string {
     if (more.length === 0) return value;
     throw new Error(`--${name} is given twice`);
   };
+  const actions = readAll("action", parseAction);
   const limits = readAll("rate-limit", parseRateLimits);
   return omitNullish<unknown>({
     port: read("port", (text) => parseWhole(text, 65_535)) ?? 8787,
     blueprints: read("blueprints", String),
     data: read("data", String),
+    actions: actions.length > 0 ? actions.map(({ id }) => id) : undefined,
+    approval: actions.filter(({ needsApproval }) => needsApproval)
+      .map(({ id }) => id),
     latency: read("latency", parseTime),
     failRate: read("fail-rate", parseShare),
     rateLimits: limits.reduce<RateLimits>(
@@ -115,6 +126,13 @@ function throwUnknown(arg: string): never {
     .find((flag) => flag.startsWith(arg.slice(0, 5)));
   const hint = near === undefined ? "" : `, did you mean ${near}?`;
   throw new Error(`Unknown argument "${arg}"${hint}`);
+}
+
+/** `deploy` or `deploy:approval`. */
+function parseAction(text: string) {
+  const [_, id, approval] = /^([^:]+)(:approval)?$/.exec(text) ?? [];
+  if (id === undefined) return undefined;
+  return { id, needsApproval: approval !== undefined };
 }
 
 /** A whole number from 0 up to a maximum; NaN for anything else. */

@@ -5,7 +5,7 @@
  */
 import { type Call, reply, type Routes } from "./call.ts";
 import { HttpError } from "./http_error.ts";
-import { type Json, omitNullish, type Run } from "./model.ts";
+import { type Json, omitNullish } from "./model.ts";
 import { closed, makeCheck, OBJECT, TEXT } from "./schemas.ts";
 
 const END_STATUS = { enum: ["SUCCESS", "FAILURE"] };
@@ -21,7 +21,9 @@ const checkRunPatch = makeCheck<Json>(closed({}, {
   message: OBJECT,
   externalRunId: TEXT,
 }));
-const checkLog = makeCheck<Json>(closed({ message: TEXT }, {
+const checkLog = makeCheck<
+  { message: string; terminationStatus?: string; statusLabel?: string }
+>(closed({ message: TEXT }, {
   terminationStatus: END_STATUS,
   statusLabel: TEXT,
 }));
@@ -34,94 +36,61 @@ const checkPage = makeCheck<{ limit: number; offset: number }>(closed({
 }));
 
 export const ACTION_RUN_ROUTES: Routes = {
-  "POST actions/:action/runs": ({ body, query, actions, runs }, action) => {
+  "POST actions/:action/runs": (call, action) => {
+    const { body, query, actions, approval, runs } = call;
     if (!actions.includes(action)) {
       const message = `Action with identifier "${action}" does not exist`;
       throw new HttpError(404, message);
     }
-    const { properties, entity } = checkRun(body);
+    const content = checkRun(body);
     const runAs = query.get("run_as");
     if (runAs !== null) checkRunAs({ run_as: runAs });
-    const now = new Date().toISOString();
-    const run = {
-      id: `r_${crypto.randomUUID()}`,
-      action: { identifier: action },
-      properties,
-      ...(entity !== undefined && { entity: { identifier: entity } }),
-      requiredApproval: false,
-      source: "API",
-      status: "IN_PROGRESS",
-      createdBy: runAs ?? "local-port",
-      createdAt: now,
-      updatedAt: now,
-    };
-    runs.set(run.id, { run, logs: [] });
+    const createdBy = runAs ?? "local-port";
+    const needsApproval = approval.includes(action);
+    const run = runs.start(action, needsApproval, { ...content, createdBy });
     return reply(202, { run });
   },
 
-  "GET actions/runs/:run": (call, id) =>
-    reply(200, { run: findRun(call, id).run }),
+  "GET actions/runs/:run": ({ runs }, id) =>
+    reply(200, { run: runs.get(id).run }),
 
   "PATCH actions/runs/:run": (call, id) => {
-    const stored = findRun(call, id);
-    refuseIfSynchronized(call, stored);
+    refuseIfSynchronized(call, id);
     const { externalRunId: _, message: __, ...change } = checkRunPatch(
       call.body,
     );
-    return reply(200, { run: updateRun(stored, change) });
+    return reply(200, { run: call.runs.update(id, change) });
   },
 
-  "GET actions/runs/:run/logs": (call, id) => {
-    const { logs } = findRun(call, id);
+  "GET actions/runs/:run/logs": ({ runs, query }, id) => {
+    const { logs } = runs.get(id);
     const { limit, offset } = checkPage({
-      limit: Number(call.query.get("limit") ?? 50),
-      offset: Number(call.query.get("offset") ?? 0),
+      limit: Number(query.get("limit") ?? 50),
+      offset: Number(query.get("offset") ?? 0),
     });
     return reply(200, { runLogs: logs.slice(offset, offset + limit) });
   },
 
   "POST actions/runs/:run/logs": (call, id) => {
-    const stored = findRun(call, id);
-    const { message, terminationStatus: status, statusLabel } = checkLog(
-      call.body,
-    );
+    const { runs, body } = call;
+    runs.get(id);
+    const { message, terminationStatus: status, statusLabel } = checkLog(body);
     const change = omitNullish({ status, statusLabel });
     if (Object.keys(change).length > 0) {
-      refuseIfSynchronized(call, stored);
-      updateRun(stored, change);
+      refuseIfSynchronized(call, id);
+      runs.update(id, change);
     }
-    const runLog = {
-      id: `l_${crypto.randomUUID()}`,
-      runId: id,
-      message,
-      createdBy: "local-port",
-      createdAt: new Date().toISOString(),
-    };
-    stored.logs.push(runLog);
-    return reply(201, { runLog });
+    return reply(201, { runLog: runs.addLog(id, message) });
   },
 };
 
-function findRun({ runs }: Call, id: string): Run {
-  const run = runs.get(id);
-  if (run) return run;
-  throw new HttpError(404, `Action run with id "${id}" does not exist`);
-}
-
 /** Port takes the status of such a run from the answer to its webhook. */
-function refuseIfSynchronized({ synchronized }: Call, { run }: Run): void {
-  const { identifier } = Object(run.action);
+function refuseIfSynchronized({ runs, synchronized }: Call, id: string): void {
+  const { identifier } = runs.get(id).run.action;
   if (!synchronized.includes(identifier)) return;
   throw new HttpError(
     422,
     `The action "${identifier}" is synchronized, its runs cannot be updated`,
     "run_synchronized_error",
   );
-}
-
-function updateRun(stored: Run, change: Json): Json {
-  const now = new Date().toISOString();
-  const ended = change.status ? { endedAt: now } : {};
-  stored.run = { ...stored.run, ...change, ...ended, updatedAt: now };
-  return stored.run;
 }

@@ -6,7 +6,8 @@
 import type { Catalogue } from "./catalogue.ts";
 import { HttpError } from "./http_error.ts";
 import type { Login } from "./login.ts";
-import { type Entity, type Json, pick, type Run } from "./model.ts";
+import type { Runs } from "./runs.ts";
+import { type Entity, type Json, pick } from "./model.ts";
 
 /** A request whose body has arrived, and what it acts on. */
 export interface Call {
@@ -23,9 +24,11 @@ export interface Call {
   notes: Set<string>;
   /** The identifiers of the self-service actions. */
   actions: string[];
+  /** Those whose runs wait for approval. */
+  approval: string[];
   /** Those whose runs cannot be updated. */
   synchronized: string[];
-  runs: Map<string, Run>;
+  runs: Runs;
   /** Throws a simulated failure now and then, for one entity of many. */
   failSometimes(): void;
 }

@@ -61,12 +61,6 @@ export const META = [
   "updatedBy",
 ];
 
-/** A run of a self-service action. */
-export interface Run {
-  run: Json;
-  logs: Json[];
-}
-
 /** Removes what is `null` or `undefined`. */
 export function omitNullish<Value>(
   values: Record<string, Value>,

@@ -145,11 +145,13 @@ export async function waitForRequests(
 ): Promise<Summary[]> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const check = () => {
-    if (requests.list(filter).length >= wait.count) resolve();
+    const isOver = wait.signal.aborted ||
+      requests.list(filter).length >= wait.count;
+    if (isOver) resolve();
   };
   const stop = events.listen(check);
   const timer = setTimeout(resolve, wait.timeout);
-  wait.signal.addEventListener("abort", () => resolve());
+  wait.signal.addEventListener("abort", check);
   check();
   await promise;
   clearTimeout(timer);

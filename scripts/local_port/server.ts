@@ -108,6 +108,7 @@ function makeServe(
     for (const [blueprint, identifier] of changes) {
       events.emit("catalogue", { blueprint, identifier });
     }
+    for (const id of world.runs.takeChanges()) events.emit("run", { id });
     send(response, failure, {
       ...reply,
       headers: { ...reply.headers, ...headers, "x-trace-id": traceId },

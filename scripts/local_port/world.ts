@@ -6,9 +6,10 @@
 import type { Catalogue } from "./catalogue.ts";
 import { type FailureOptions, makeFailures } from "./failures.ts";
 import { type LoginOptions, makeLogin } from "./login.ts";
-import type { Clock, Run } from "./model.ts";
+import type { Clock } from "./model.ts";
 import { limitsOf, makeRateLimiter } from "./rate_limit.ts";
 import type { RateLimit, RateLimits } from "./rate_limit.ts";
+import { Runs } from "./runs.ts";
 import { loadCatalogue, makeSave, type StorageOptions } from "./storage.ts";
 
 export interface WorldOptions
@@ -19,6 +20,8 @@ export interface WorldOptions
    * @default {["deploy"]}
    */
   actions?: string[];
+  /** Those of them whose runs wait for approval. */
+  approval?: string[];
   /** Those of them that are synchronized, so that runs cannot be updated. */
   synchronized?: string[];
   /** The limits of each family of routes. @default those of Port */
@@ -40,13 +43,14 @@ export function makeWorld(clock: Clock, options: WorldOptions) {
   const start = (catalogue: Catalogue) => ({
     ...limit(null),
     catalogue,
-    runs: new Map<string, Run>(),
+    runs: new Runs(),
     failures: makeFailures(options),
   });
   const world = {
     ...start(loadCatalogue(clock, options)),
     login: makeLogin(clock, options),
     actions: options.actions ?? ["deploy"],
+    approval: options.approval ?? [],
     synchronized: options.synchronized ?? [],
     save: () => save(world.catalogue),
 

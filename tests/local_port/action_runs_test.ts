@@ -112,6 +112,50 @@ testPort("changes a run, and ends it with its status", async (port) => {
   }
 });
 
+/** What a run that waits, or was declined, refuses. */
+const UPDATES: [request: string, body: Body][] = [
+  ["PATCH RUN", { link: "https://ci.example/1" }],
+  ["PATCH RUN", { status: "SUCCESS" }],
+  ["POST RUN/logs", { message }],
+  ["POST RUN/logs", { message, terminationStatus: "SUCCESS" }],
+];
+
+testPort("lets the runs of an action wait for approval", async (port) => {
+  const start = async () => {
+    const [status, { run }] = await port.send(START, { properties: {} });
+    assertEquals(status, 202);
+    assertEquals(Object(run).requiredApproval, true);
+    return `/actions/runs/${Object(run).id}`;
+  };
+  const refuseAll = async (run: string, reason: string) => {
+    const id = run.split("/").at(-1);
+    const error = `Action run "${id}" is ${reason} and cannot be updated`;
+    for (const [request, body] of UPDATES) {
+      await port.refuse(request.replace("RUN", run), [[error, body]]);
+    }
+    assertEquals((await port.must(`GET ${run}/logs`)).runLogs, []);
+    const { status, endedAt, link } = Object(
+      (await port.must(`GET ${run}`)).run,
+    );
+    assertEquals([status, link], [reason, undefined]);
+    return endedAt;
+  };
+  const decide = async (run: string, approve: boolean) => {
+    const path = `POST runs/${run.split("/").at(-1)}`;
+    assertEquals((await port.lab(path, { approve }))[0], 200);
+  };
+  const [approved, declined] = [await start(), await start()];
+  assertEquals(await refuseAll(approved, "WAITING_FOR_APPROVAL"), undefined);
+  await decide(declined, false);
+  assertMatch(await refuseAll(declined, "DECLINED"), /Z$/);
+  await decide(approved, true);
+  const { status, endedAt } = Object((await port.must(`GET ${approved}`)).run);
+  assertEquals([status, endedAt], ["IN_PROGRESS", undefined]);
+  for (const [request, body] of UPDATES) {
+    await port.must(request.replace("RUN", approved), body);
+  }
+}, { approval: ["deploy"] });
+
 testPort("keeps the log of each run, and returns it in pages", async (port) => {
   const numbers = [...Array(60).keys()].map(String);
   const pages: [query: string, from: number, to: number][] = [

@@ -3,6 +3,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "jsr:@std/assert@1.0.19";
+import { VERSION } from "../../lib/port.ts";
 import { CREDENTIALS, SECRET, withPort } from "../support/port.ts";
 import {
   permissionsOf,
@@ -116,10 +117,40 @@ Deno.test("local_port --rate-limit changes one family, all or none, in order", a
   }));
 });
 
+Deno.test("local_port --action replaces the action, and lets its runs wait", async () => {
+  await withScript(
+    ["--port=0", "--action=ship:approval", "--action", "roll back"],
+    async (url) => {
+      const statuses: unknown[] = [];
+      for (const action of ["ship", "roll back", "deploy"]) {
+        const env = { ...CREDENTIALS, API_URL: url };
+        const { code, stdout } = await run(
+          "create_action_run",
+          ["--action", action],
+          { env },
+        );
+        statuses.push(code === 0 ? JSON.parse(stdout).status : code);
+      }
+      assertEquals(statuses, ["WAITING_FOR_APPROVAL", "IN_PROGRESS", 4]);
+    },
+  );
+});
+
+Deno.test("local_port prints the address of its lab under its own", async () => {
+  const { output } = await withScript(["--port=0"], async (url) => {
+    const response = await fetch(`${url}/__local/health`);
+    assertEquals((await response.json()).version, VERSION);
+  });
+  const pattern =
+    /^Local Port listens on (http:\S+)\nLab: (http:\S+)\/__local\/\n/;
+  const [_, port, lab] = pattern.exec(output) ?? [];
+  assertEquals([port === undefined, lab], [false, port]);
+});
+
 Deno.test("local_port --help shows every flag", async () => {
   const { code, stdout } = await run("local_port", "--help");
   assertEquals(code, 0);
-  const flags = "port blueprints data latency fail-rate rate-limit " +
+  const flags = "port blueprints data action latency fail-rate rate-limit " +
     "token-lifetime seed help";
   for (const flag of flags.split(" ")) {
     assertStringIncludes(stdout, `--${flag}`);
@@ -140,6 +171,9 @@ Deno.test("local_port answers a wrong command line with one line and exit code 2
     ["--blueprints=", `${missing}--blueprints`],
     ["--data=", `${missing}--data`],
     ["--data=no/folder.json", 'Cannot write the data file "no/folder.json"'],
+    ["--action=", `${missing}--action`],
+    ["--action=a:aproval", 'Cannot use --action "a:aproval": write an identif'],
+    ["--action=:approval", 'Cannot use --action ":approval"'],
     ["--latency=50", 'Cannot use --latency "50"'],
     ["--fail-rate=2", 'Cannot use --fail-rate "2"'],
     ["--rate-limit=100", 'Cannot use --rate-limit "100"'],
