@@ -135,8 +135,7 @@ function summarize(
   return summary;
 }
 
-/** Waits for a number of requests; returns those that came, at the latest at the
- * timeout, which is in milliseconds. */
+/** Returns the requests as soon as enough came, or those of the timeout (ms). */
 export async function waitForRequests(
   requests: RequestLog,
   events: Events,
