@@ -37,18 +37,21 @@ const checkLogin = makeCheck<{ clientId: string; clientSecret: string }>(
 /** Signs the tokens; it exists only as long as the process. */
 const KEY = crypto.getRandomValues(new Uint8Array(32));
 
+const encode = (part: Json) =>
+  Buffer.from(JSON.stringify(part)).toString("base64url");
+
+/** How each token begins. */
+export const TOKEN_HEADER = encode({ alg: "HS256", typ: "JWT" });
+
 /** Makes a JWT, as clients of Port may expect one; times are in milliseconds. */
 function makeToken(now: number, end: number): string {
-  const encode = (part: Json) =>
-    Buffer.from(JSON.stringify(part)).toString("base64url");
-  const header = encode({ alg: "HS256", typ: "JWT" });
   const payload = encode({
     iss: "local-port",
     jti: crypto.randomUUID(),
     iat: Math.floor(now / 1000),
     exp: Math.floor(end / 1000),
   });
-  const signed = `${header}.${payload}`;
+  const signed = `${TOKEN_HEADER}.${payload}`;
   const signature = createHmac("sha256", KEY).update(signed);
   return `${signed}.${signature.digest("base64url")}`;
 }

@@ -83,8 +83,9 @@ export class RequestLog {
     const { message, errors } = Object(reply.body);
     const failed: { message: string }[] = Array.isArray(errors) ? errors : [];
     const reason: unknown = message ?? failed[0]?.message;
-    const text = new TextDecoder().decode(body);
-    const isText = typeof reply.body === "string";
+    const answer = typeof reply.body === "string"
+      ? reply.body
+      : JSON.stringify(reply.body);
     const record: RequestRecord = {
       ...rest,
       id: ++this.#last,
@@ -93,9 +94,9 @@ export class RequestLog {
       status: reply.status,
       failed: failed.length,
       ...(failure !== "none" && { failure }),
-      ...(typeof reason === "string" && { reason: hide(reason) }),
-      body: this.#secrets.showText(text),
-      answer: isText ? String(reply.body) : show(reply.body),
+      ...(typeof reason === "string" && { reason: hideAssigned(reason) }),
+      body: show(new TextDecoder().decode(body)),
+      answer: show(answer),
     };
     this.#records.set(record.id, record);
     this.#records.delete(record.id - MAX_REQUESTS);

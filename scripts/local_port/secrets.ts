@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { TOKEN_HEADER } from "./login.ts";
 import type { Json } from "./model.ts";
 
 const HIDDEN = "•••";
@@ -12,8 +13,14 @@ const NAME = "client_?secret|access_?token";
 const NAMED = new RegExp(`^(?:${NAME})$`, "i");
 const ASSIGNED = new RegExp(`((?:${NAME})["']?\\s*[:=]).*`, "is");
 
-/** Every token of a local Port, and of Port itself. */
-const JWT = /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g;
+/** Every token of a local Port wherever it stands, and of Port as a word. */
+const TOKEN = new RegExp(
+  `(?:${TOKEN_HEADER}|(?<![\\w-])eyJ[\\w-]+)\\.[\\w-]+\\.[\\w-]+`,
+  "g",
+);
+
+/** The longest text that is made readable, in characters. */
+const MAX_READABLE = 1024 * 1024;
 
 /** The longest body or answer that is kept, in bytes. */
 const MAX_TEXT = 64 * 1024;
@@ -27,14 +34,16 @@ export function makeSecrets(clientSecret: string) {
     encodeURIComponent(clientSecret),
   ]);
   const hide = (text: string): string => {
-    let hidden = text.replace(JWT, HIDDEN);
+    let hidden = text.replace(TOKEN, HIDDEN);
     for (const form of forms) hidden = hidden.replaceAll(form, HIDDEN);
     return hidden;
   };
   const hideAssigned = (text: string): string =>
     hide(text.replace(ASSIGNED, `$1${HIDDEN}`));
-  const hideMember = (name: string, member: unknown) =>
-    NAMED.test(name) ? HIDDEN : member;
+  const hideMember = (name: string, member: unknown) => {
+    if (NAMED.test(name)) return HIDDEN;
+    return typeof member === "string" ? hideAssigned(member) : member;
+  };
   const hideText = (_: string, member: unknown) =>
     typeof member === "string" ? hide(member) : member;
   return {
@@ -45,37 +54,25 @@ export function makeSecrets(clientSecret: string) {
     hideAssigned,
 
     /** Writes a value as JSON without them; names of members stay. */
-    stringify: (value: Json): string =>
-      orDeep(
-        () => JSON.stringify(value, hideText),
-        () => hide(JSON.stringify(value)),
-      ),
-
-    /** A value as readable JSON, cut where it is long. */
-    show: (value: unknown): string =>
-      cut(
-        orDeep(() => hide(JSON.stringify(value, hideMember, 2)), () =>
-          hideAssigned(JSON.stringify(value))),
-      ),
-
-    /** Text that arrived, as readable JSON if it is valid. */
-    showText(text: string): string {
+    stringify(value: Json): string {
       try {
-        return this.show(JSON.parse(text));
+        return JSON.stringify(value, hideText);
+      } catch {
+        // Without a function, it has no limit of depth.
+        return hide(JSON.stringify(value));
+      }
+    },
+
+    /** Shows text as readable JSON if it is that, and cuts it if it is long. */
+    show(text: string): string {
+      try {
+        if (text.length > MAX_READABLE) return cut(hideAssigned(text));
+        return cut(hide(JSON.stringify(JSON.parse(text), hideMember, 2)));
       } catch {
         return cut(hideAssigned(text));
       }
     },
   };
-}
-
-/** JSON.stringify() has no limit of depth, but with a replacer it has one. */
-function orDeep(write: () => string, writeDeep: () => string): string {
-  try {
-    return write();
-  } catch {
-    return writeDeep();
-  }
 }
 
 /** Decodes what it keeps, since a slice would hold the whole text in memory. */

@@ -213,6 +213,8 @@ const LOGINS: Record<string, string> = {
   nested: '[{"more": {"accessToken": "hidden-3"}}]',
   broken: '{"clientId": "x", "clientSecret" : "hidden-4", "a',
   form: "client_id=x&client_secret=hidden-5",
+  text: JSON.stringify({ text: "https://x.test/?access_token=hidden-7" }),
+  "text of JSON": JSON.stringify([JSON.stringify({ accessToken: "hidden-8" })]),
   escaped: JSON.stringify({ x: SECRET }).replace("-", "\\u002d"),
 };
 
@@ -227,10 +229,12 @@ testPort(
     const { accessToken } = await sent.json();
     const entity = {
       identifier: accessToken,
-      title: `${SECRET} ${accessToken}`,
+      title: `${SECRET} x-${accessToken}`,
     };
     await port.send(`POST ${UPSERT}`, entity);
     await port.must(`POST ${UPSERT}`, { identifier: SECRET });
+    await fetch(`${port.url}/v2/x?clientSecret=hidden-9`)
+      .then((response) => response.body?.cancel());
     await port.send(`GET /x/${accessToken}?accessToken=hidden-6&b=${SECRET}`);
     const headers = { "user-agent": `${SECRET}/1`, "x-more": accessToken };
     for (const body of Object.values(LOGINS)) {
@@ -267,6 +271,10 @@ testPort(
       ["[".repeat(100_000), "[".repeat(65_536) + "…"],
       ["x".repeat(3_000_000), "x".repeat(65_536) + "…"],
       ["[".repeat(30_000) + "]".repeat(30_000), "[".repeat(30_000)],
+      // A search for tokens must not take long, whatever it finds.
+      ["eyJ-".repeat(250_000), "eyJ-eyJ-"],
+      [`${"eyJ".repeat(100_000)}.x.`.repeat(3), "eyJ"],
+      ["clientSecret ".repeat(80_000), "clientSecret clientSecret"],
       [
         '{"__proto__": {"a": "<script>"}}',
         '"__proto__": {\n    "a": "<script>"',
