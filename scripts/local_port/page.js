@@ -42,10 +42,12 @@ async function render() {
   isStale = true;
   if (isRendering) return;
   isRendering = true;
+  $("main").ariaBusy = "true";
   while (isStale) {
     isStale = false;
     await renderOnce();
   }
+  $("main").ariaBusy = "false";
   isRendering = false;
 }
 

@@ -17,7 +17,7 @@ export const $ = (id) => document.getElementById(id);
 export function h(kind, ...rest) {
   const [name, ...classes] = kind.split(".");
   const element = document.createElement(name);
-  element.classList.add(...classes);
+  if (classes.length > 0) element.className = classes.join(" ");
   const isAttributes =
     Object.getPrototypeOf(rest[0] ?? "") === Object.prototype;
   const attributes = isAttributes ? rest.shift() : {};

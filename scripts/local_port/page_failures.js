@@ -16,35 +16,47 @@ const MEANINGS = {
 
 const form = $("failure-form").elements;
 
+/** How many changes are on their way. */
+let saving = 0;
+
 export async function failuresView() {
-  const { failRate, kinds, allKinds, latency, rateLimit } = await api(
-    "failures",
-  );
+  const failures = await api("failures");
+  const { failRate, latency, rateLimit } = failures;
+  $("failing").hidden = failRate === 0 && latency === 0 && rateLimit === null;
+  // What was changed meanwhile stays as it is, until it is saved.
+  if (saving === 0) fill(failures);
+}
+
+function fill({ failRate, kinds, allKinds, latency, rateLimit }) {
+  if ($("kinds").childElementCount === 0) {
+    $("kinds").append(...allKinds.map(kindBox));
+  }
+  for (const box of $("kinds").querySelectorAll("input")) {
+    box.checked = kinds.includes(box.value);
+  }
   form.rate.value = failRate * 100;
   showRate();
-  $("kinds").replaceChildren(...allKinds.map((kind) => kindBox(kind, kinds)));
-  form.latency.value = latency;
   form.limited.checked = rateLimit !== null;
   form.requests.disabled = form.seconds.disabled = rateLimit === null;
-  if (rateLimit !== null) {
-    form.requests.value = rateLimit.requests;
-    form.seconds.value = rateLimit.period / 1000;
-  }
-  $("failing").hidden = failRate === 0 && latency === 0 && rateLimit === null;
+  fillNumber(form.latency, latency);
+  if (rateLimit === null) return;
+  fillNumber(form.requests, rateLimit.requests);
+  fillNumber(form.seconds, rateLimit.period / 1000);
+}
+
+/** Leaves alone what is being typed. */
+function fillNumber(field, value) {
+  if (field !== document.activeElement) field.value = value;
 }
 
 function showRate() {
   $("rate-shown").textContent = `${form.rate.value} %`;
 }
 
-function kindBox(kind, chosen) {
+function kindBox(kind) {
   const box = h("input", { type: "checkbox", name: "kind", value: kind });
-  box.checked = chosen.includes(kind);
-  return h(
-    "label.check",
-    box,
-    h("span", kind, h("small", MEANINGS[kind] ?? "")),
-  );
+  const meaning = h("small", MEANINGS[kind] ?? "");
+  return h("label.check", box, h("span", kind, meaning));
 }
 
 async function save() {
@@ -60,7 +72,9 @@ async function save() {
     latency: Number(form.latency.value),
     rateLimit: form.limited.checked ? limit : null,
   };
+  saving++;
   await attempt(() => api("failures", "PUT", failures), "Saved");
+  saving--;
   await failuresView();
 }
 

@@ -98,15 +98,17 @@ function nothing(isFiltered) {
 export function requestRow(request) {
   const { id, time, method, path, client, ms } = request;
   const [route, query = ""] = path.split(/(?=\?)/, 2);
-  const open = { href: link("requests", id), title: path };
+  // This title is that of the whole row, which the link covers.
+  const title = [path, request.reason].filter(Boolean).join("\n");
+  const open = { href: link("requests", id), title };
   return h(
     "tr",
     { "data-id": id },
-    h("td.time", { title: time }, new Date(time).toLocaleTimeString("sv-SE")),
+    h("td.time", new Date(time).toLocaleTimeString("sv-SE")),
     h("td.method", method),
     h("td.path", h("a.row", open, route, h("small", query)), reasonOf(request)),
     h("td.status", statusOf(request)),
-    h("td.client", { title: client }, scriptOf(client)),
+    h("td.client", scriptOf(client)),
     h("td.ms", `${Math.round(ms)} ms`),
   );
 }
@@ -124,7 +126,7 @@ function reasonOf({ failure, reason, failed, status }) {
   if (failure) return h("p.reason.warn", `Failed on purpose: ${failure}`);
   if (reason === undefined) return undefined;
   const count = status < 400 ? `${failed} failed: ` : "";
-  return h("p.reason.bad", { title: reason }, count + reason);
+  return h("p.reason.bad", count + reason);
 }
 
 /** The name of the script, where one of these sent it. */

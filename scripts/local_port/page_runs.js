@@ -23,7 +23,7 @@ export async function runsView() {
   const text = "Start an action, then answer here as its backend would. With " +
     "deno task local-port --action deploy:approval, its runs wait for approval.";
   const content = runs.length > 0
-    ? runs.map(runCard)
+    ? runs.toReversed().map(runCard)
     : empty("No run yet", text, "create-run -a deploy --wait 5m");
   return [h("h1", "Runs"), content];
 }
