@@ -316,9 +316,9 @@ testPage("is readable, light and dark, wide and narrow", async (page, port) => {
   await page.setViewportSize({ width: 360, height: 640 });
   for (const view of views) {
     await open(page, port.url, view);
-    const width = `[document.documentElement, document.querySelector("main")]
-      .map(({ scrollWidth }) => scrollWidth)`;
-    assertEquals(await page.evaluate(width), [360, 360], view);
+    const excess = `[document.documentElement, document.querySelector("main")]
+      .map(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)`;
+    assertEquals(await page.evaluate(excess), [0, 0], view);
   }
 });
 
@@ -339,3 +339,31 @@ testPage("stays still while requests arrive", async (page, port) => {
   assertEquals(await columns(), before);
   assertEquals(await focused.getAttribute("href"), href);
 });
+
+testPage(
+  "draws relations, and lists them where they are many",
+  async (page, port) => {
+    await put(port, "image", ["one"]);
+    const relations = { image: "one" };
+    await put(port, "service", [{ identifier: "s", title: "Shop", relations }]);
+    await open(page, port.url, "relations");
+    await page.locator("svg a").filter({ hasText: "1 entity" }).first()
+      .waitFor();
+    await open(page, port.url, "catalogue/service/s");
+    await follow(page, "image / one");
+    await page.getByRole("heading", { name: "one" }).waitFor();
+    await page.getByText("service / s").waitFor();
+    await follow(page, "Show its relations as a graph");
+    await page.locator("svg a").filter({ hasText: "Shop" }).click();
+    await page.getByRole("heading", { name: "Relations of s" }).waitFor();
+    const many = Array.from({ length: 40 }, (_, n) => `s${n}`);
+    await put(
+      port,
+      "service",
+      many.map((identifier) => ({ identifier, relations })),
+    );
+    await open(page, port.url, "relations/image/one");
+    await page.locator("#view li").nth(41).waitFor();
+    assertEquals(await page.locator("#view svg").count(), 0);
+  },
+);

@@ -51,6 +51,16 @@ async function render() {
   isRendering = false;
 }
 
+let timer;
+
+/** Draws once for all that changes in a fifth of a second. */
+function renderSoon() {
+  timer ??= setTimeout(() => {
+    timer = undefined;
+    render();
+  }, 200);
+}
+
 async function renderOnce() {
   const { hash } = location;
   const { view, names } = readRoute();
@@ -104,7 +114,7 @@ function connect() {
   const on = (name, action) =>
     source.addEventListener(name, ({ data }) => action(JSON.parse(data)));
   const renderIf = (...views) => () => {
-    if (views.includes(readRoute().view)) render();
+    if (views.includes(readRoute().view)) renderSoon();
   };
   source.onopen = () => {
     showConnection("Live");

@@ -105,6 +105,11 @@ deno task ${task}`;
     h("h2", title),
     h("p", text),
     command && h("div.command", h("pre", command), copyButton("Copy", command)),
+    command &&
+      h(
+        "p",
+        "With credentials of your own, take the export line that the local Port printed.",
+      ),
   );
 }
 
@@ -202,9 +207,10 @@ export function dataTable(name, columns, items) {
 function tableRow(columns, item) {
   return h(
     "tr",
-    columns.map(({ value, href }) =>
-      h("td", href ? rowLink(href(item), value(item)) : valueNode(value(item)))
-    ),
+    columns.map(({ value, href }) => {
+      const text = toText(value(item));
+      return h("td", href ? rowLink(href(item), text) : text);
+    }),
   );
 }
 

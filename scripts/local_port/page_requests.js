@@ -172,7 +172,9 @@ function detailOf(record) {
     h(
       "header",
       h("h2", statusOf(record), `${method} ${path}`),
-      copyButton("Copy as curl", curl(record)),
+      record.body.endsWith("…")
+        ? h("span.hint", "Too long for curl")
+        : copyButton("Copy as curl", curl(record)),
       closeLink(),
     ),
     h(

@@ -43,7 +43,11 @@ export async function launch(): Promise<Browser> {
       "Chromium is not installed: apt-get install chromium, or set CHROMIUM",
     );
   }
-  return await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  return await chromium.launch({
+    executablePath: CHROMIUM,
+    args: FLAGS,
+    ignoreDefaultArgs: ["--hide-scrollbars"],
+  });
 }
 
 /** Opens a view of the page of a local Port, and waits until it is drawn. */
@@ -71,7 +75,8 @@ let browser: Promise<Browser> | undefined;
  * `true`.
  *
  * @param name What the page does.
- * @param test The test; it fails if the page throws an error.
+ * @param test The test; it fails if the page throws an error, opens a dialog
+ * or does what its Content Security Policy forbids.
  * @param options How the local Port behaves.
  */
 export function testPage(
@@ -99,6 +104,10 @@ async function withPage(test: (page: Page) => Promise<void>) {
   try {
     const page = await context.newPage();
     page.on("pageerror", ({ message }) => errors.push(message));
+    page.on("console", (message) => {
+      const text = message.text();
+      if (text.includes("Content Security Policy")) errors.push(text);
+    });
     page.on("dialog", (dialog) => errors.push(dialog.message()));
     await test(page);
   } finally {
@@ -108,5 +117,6 @@ async function withPage(test: (page: Page) => Promise<void>) {
 }
 
 Deno.test.afterAll(async () => {
-  await (await browser)?.close();
+  const started = await browser?.catch(() => undefined);
+  await started?.close();
 });
