@@ -11,7 +11,8 @@ import type { EntityTypes, TypesOf } from "./types.ts";
 /** What sending an entity would do. */
 export type Effect = "created" | "updated" | "unchanged";
 
-type Compared = [item: BulkItem, effect: Effect];
+/** An entity, and what sending it would do. */
+export type Compared = [item: BulkItem, effect: Effect];
 
 /** How to compare. */
 export interface CompareOptions {
