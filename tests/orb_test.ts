@@ -219,7 +219,7 @@ Deno.test("the orb's bulk command keeps what fails, and close_ci_job closes a re
       { "port/bulk_upsert_entities": files },
       {
         run: {
-          command: "cat port-failed.ndjson; ls port-results",
+          command: "cat port-failed.txt; ls port-results",
           when: "always",
         },
       },
@@ -232,6 +232,27 @@ Deno.test("the orb's bulk command keeps what fails, and close_ci_job closes a re
     await runJob(config, "port/close_ci_job", { job: "build" }, port);
     const id = `${CIRCLECI.CIRCLE_WORKFLOW_ID}-build-0`;
     assertEquals((await properties(port, "ciJob", id)).status, "canceled");
+  });
+});
+
+Deno.test("the orb's bulk command keeps Port in sync with a CSV file", async () => {
+  await withPort({}, async (port) => {
+    const write = "printf 'identifier,language\\na,sync\\n' > a.csv";
+    const sync = {
+      files: "a.csv",
+      blueprint: "service",
+      changed_only: true,
+      prune: "language=sync\nlifecycle:=null",
+      prune_max: "100%",
+    };
+    for (const dry_run of [true, false]) {
+      const command = { "port/bulk_upsert_entities": { ...sync, dry_run } };
+      const result = await runSteps(port, { run: write }, command);
+      assert(!result.isFailed, result.stderr);
+      const { log } = port;
+      assertEquals(log.some((line) => line.includes("/bulk")), !dry_run);
+      assert(log.some((line) => line.includes("/search ")));
+    }
   });
 });
 

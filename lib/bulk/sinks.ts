@@ -113,7 +113,8 @@ function keptFormat(path: string, inputs: Input[]): KeptFormat {
         "headers: give them one by one",
     );
   }
-  if ((formatOf(path) ?? "json") === format) return first;
+  const named = formatOf(path);
+  if (named === undefined || named === format) return first;
   throw new UsageError(
     `Cannot use --failed-file "${path}": what fails is kept as it is, in ` +
       `${

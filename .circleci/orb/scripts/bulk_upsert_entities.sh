@@ -5,6 +5,12 @@ if [ -n "$PARAM_SHARD" ]; then args+=(--shard="$PARAM_SHARD"); fi
 if [ -n "$PARAM_MAX_ERRORS" ]; then args+=(--max-errors="$PARAM_MAX_ERRORS"); fi
 if is_on "$PARAM_REPLACE"; then args+=(--replace); fi
 if is_on "$PARAM_CREATE_MISSING_RELATED_ENTITIES"; then args+=(--create-missing-related-entities); fi
+if is_on "$PARAM_CHANGED_ONLY"; then args+=(--changed-only); fi
+if is_on "$PARAM_DRY_RUN"; then args+=(--dry-run); fi
+if [ -n "$PARAM_PRUNE_MAX" ]; then args+=(--prune-max="$PARAM_PRUNE_MAX"); fi
+while IFS= read -r line; do
+  if [ -n "$line" ]; then args+=(--prune="$line"); fi
+done < <(printf '%s\n' "$PARAM_PRUNE")
 if is_on "$PARAM_SOFT_FAIL"; then args+=(--soft-fail); fi
 args+=(--)
 while IFS= read -r line; do
