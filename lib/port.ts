@@ -19,7 +19,7 @@
  */
 
 /** The version, sent in the `User-Agent`. */
-export const VERSION = "2.1.0";
+export const VERSION = "2.2.0";
 
 /** Any value that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | JsonObject;
