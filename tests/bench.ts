@@ -6,8 +6,14 @@
  * @module
  */
 import { post, UPSERT } from "./support/bare_upsert.ts";
+import {
+  measure,
+  type Process,
+  type Usage,
+  withPort,
+} from "./support/measure.ts";
 import { CREDENTIALS } from "./support/port.ts";
-import { FOLDER, permissionsOf } from "./support/run.ts";
+import { permissionsOf, withFolder } from "./support/run.ts";
 import { withSlowTls } from "./support/slow_tls.ts";
 
 /** How many runs of what takes milliseconds. */
@@ -16,14 +22,20 @@ const RUNS = 30;
 /** How many runs of what takes seconds. */
 const SLOW_RUNS = 10;
 
+/** How many runs of what takes longer. */
+const LONG_RUNS = 5;
+
 /** The round trip to a Port that is not on this machine, in milliseconds. */
 const ROUND_TRIP = 50;
+
+/** How many entities a second Port accepts: 35,000 requests in 5 minutes. */
+const PORT_RATE = 35_000 / 300 * 20;
 
 /** A row of a table. */
 interface Row {
   table: string;
   what: string;
-  unit: "ms" | "MiB";
+  unit: "ms" | "µs" | "MiB";
   /** One for each run; NaN if a program failed or is not installed. */
   values: number[];
   note?: string;
@@ -41,101 +53,6 @@ function median(values: number[]): number {
 function ratio(values: number[], others: number[]): string {
   return median(values.map((value, run) => value / (others[run] ?? NaN)))
     .toFixed(2);
-}
-
-/** Starts a local Port as a process of its own. */
-async function withPort(
-  flags: string[],
-  test: (url: string) => Promise<void>,
-): Promise<void> {
-  const port = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", ...await permissionsOf("local_port"), "local_port.ts"],
-      ...["--port=0", "--rate-limit=off", ...flags],
-    ],
-    cwd: FOLDER,
-    env: CREDENTIALS,
-    stdout: "piped",
-  }).spawn();
-  const lines = port.stdout.pipeThrough(new TextDecoderStream());
-  let text = "";
-  for await (const chunk of lines.values({ preventCancel: true })) {
-    text += chunk;
-    if (text.includes("\n")) break;
-  }
-  // It would stop if nobody read its log.
-  const drained = lines.pipeTo(new WritableStream());
-  const [url = ""] = /http:\S+/.exec(text) ?? [];
-  try {
-    await test(url);
-  } finally {
-    port.kill();
-    await drained;
-    await port.status;
-  }
-}
-
-interface Process {
-  /** The program; Deno by default. */
-  command?: string;
-  args: string[];
-  env?: Record<string, string>;
-  stdin?: ReadableStream<string>;
-}
-
-/** What a process took; NaN if it failed. */
-interface Usage {
-  milliseconds: number;
-  /** The most memory it had, in MiB; NaN if the system does not report it. */
-  memory: number;
-  stdout: string;
-}
-
-/** Runs a process to its end. Only programs other than Deno may fail. */
-async function measure(
-  { command = Deno.execPath(), args, env, stdin }: Process,
-): Promise<Usage> {
-  const usage: Usage = { milliseconds: NaN, memory: NaN, stdout: "" };
-  const start = performance.now();
-  const child = new Deno.Command(command, {
-    args,
-    cwd: FOLDER,
-    env: {
-      ...CREDENTIALS,
-      NO_PROXY: "127.0.0.1",
-      DENO_NO_UPDATE_CHECK: "1",
-      ...env,
-    },
-    stdin: stdin ? "piped" : "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const watch = setInterval(() => {
-    usage.memory = peakOf(child.pid) ?? usage.memory;
-  }, 50);
-  const [{ success, stdout, stderr }] = await Promise.all([
-    child.output(),
-    stdin?.pipeThrough(new TextEncoderStream()).pipeTo(child.stdin),
-  ]);
-  clearInterval(watch);
-  if (success) {
-    usage.milliseconds = performance.now() - start;
-    usage.stdout = new TextDecoder().decode(stdout);
-  } else if (command === Deno.execPath()) {
-    throw new Error(`${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
-  }
-  return usage;
-}
-
-/** The peak memory of a running process so far, in MiB (Linux only). */
-function peakOf(pid: number): number | undefined {
-  try {
-    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-    const [, kibibytes] = /^VmHWM:\s+(\d+) kB/m.exec(status) ?? [];
-    return kibibytes === undefined ? undefined : Number(kibibytes) / 1024;
-  } catch {
-    return undefined;
-  }
 }
 
 /** The two calls from Port's documentation; the first one's token is cut out. */
@@ -295,6 +212,35 @@ async function compareEmptyCache(bundle: string, url: string): Promise<void> {
   );
 }
 
+async function measureUpserts(): Promise<void> {
+  const dist = await Deno.makeTempDir();
+  try {
+    const bundle = `${dist}/upsert_entity.js`;
+    const permissions = await permissionsOf("bundle");
+    await measure({ args: ["run", ...permissions, "bundle.ts", dist] });
+    await withPort([], async (url) => {
+      const goals = "goals: .ts 1.25 and .js 1.15 of bare Deno";
+      const fast = `One upsert on loopback (${goals})`;
+      await compareUpserts(fast, bundle, { API_URL: url });
+      await withSlowTls(url, ROUND_TRIP, async (API_URL, certificate) => {
+        const slow = `with TLS and a round trip of ${ROUND_TRIP} ms`;
+        const env = {
+          API_URL,
+          DENO_CERT: certificate,
+          CURL_CA_BUNDLE: certificate,
+          REQUESTS_CA_BUNDLE: certificate,
+        };
+        const goals = "goals: .ts 0.75 and with a token 0.60 of curl";
+        await compareUpserts(`One upsert ${slow} (${goals})`, bundle, env);
+        await compareJobs(`A job of 4 upserts ${slow}`, env);
+      });
+      await compareEmptyCache(bundle, url);
+    });
+  } finally {
+    await Deno.remove(dist, { recursive: true });
+  }
+}
+
 /** NDJSON of many services, 500 at a time. */
 function* services(count: number): Generator<string> {
   let lines = "";
@@ -307,16 +253,28 @@ function* services(count: number): Generator<string> {
   }
 }
 
+/** The same as rows of CSV. */
+function* serviceRows(count: number): Generator<string> {
+  yield "identifier,properties.version,properties.replicas\n";
+  for (let number = 1; number <= count; number += 500) {
+    const size = Math.min(500, count - number + 1);
+    yield Array.from({ length: size }, (_, at) => `e${number + at},1.4.2,3\n`)
+      .join("");
+  }
+}
+
+/** Upserts services, by default from standard input. */
 async function bulkUpsert(
   url: string,
   count: number,
-  flag: string,
+  ...args: string[]
 ): Promise<Usage> {
   const script = "bulk_upsert_entities";
   const permissions = await permissionsOf(script, url);
+  const isPiped = args.every((arg) => arg.startsWith("-"));
   const usage = await measure({
-    args: ["run", ...permissions, `${script}.ts`, flag],
-    stdin: ReadableStream.from(services(count)),
+    args: ["run", ...permissions, `${script}.ts`, ...args],
+    ...(isPiped && { stdin: ReadableStream.from(services(count)) }),
     env: { API_URL: url },
   });
   const { created, updated } = JSON.parse(usage.stdout);
@@ -378,6 +336,42 @@ async function measureBulkMemory(url: string): Promise<void> {
   }
 }
 
+/** Files of many entities, each format by the ending of its name. */
+const FORMATS = { ndjson: services, csv: serviceRows };
+
+/** Whether anything but Port's limit limits the client, and what it takes. */
+async function measureScale(url: string): Promise<void> {
+  const count = 100_000;
+  const concurrency = 20;
+  const ceiling = concurrency * 20 / ROUND_TRIP * 1000;
+  const table = `${count} entities from a file, ${concurrency} requests at ` +
+    `once, each response after ${ROUND_TRIP} ms`;
+  for (const [format, write] of Object.entries(FORMATS)) {
+    const usages: Usage[] = [];
+    await withFolder(async (folder) => {
+      const file = `${folder}/services.${format}`;
+      await Deno.writeTextFile(file, ReadableStream.from(write(count)));
+      const flags = ["--blueprint=service", `--concurrency=${concurrency}`];
+      while (usages.length < LONG_RUNS) {
+        usages.push(await bulkUpsert(url, count, ...flags, file));
+      }
+    });
+    const times = usages.map(({ milliseconds }) => milliseconds);
+    const cpus = usages.map(({ cpu }) => cpu / count * 1000);
+    const memories = usages.map(({ memory }) => memory);
+    const rate = count / median(times) * 1000;
+    const speed = `${Math.round(rate)} a second: ` +
+      `${Math.round(100 * rate / ceiling)} % of ${ceiling}, ` +
+      `${(rate / PORT_RATE).toFixed(1)} times Port's limit (at least 1)`;
+    const note = `${Math.round(1e6 / median(cpus))} a second of processor time`;
+    rows.push(
+      { table, what: format, unit: "ms", values: times, note: speed },
+      { table, what: `${format}, each`, unit: "µs", values: cpus, note },
+      { table, what: `${format}, memory`, unit: "MiB", values: memories },
+    );
+  }
+}
+
 function printTables(): void {
   const width = Math.max(...rows.map(({ what }) => what.length));
   for (const [table, list] of Map.groupBy(rows, ({ table }) => table)) {
@@ -398,33 +392,17 @@ function printTables(): void {
   }
 }
 
-const dist = await Deno.makeTempDir();
-try {
-  const bundle = `${dist}/upsert_entity.js`;
-  const permissions = await permissionsOf("bundle");
-  await measure({ args: ["run", ...permissions, "bundle.ts", dist] });
-  await withPort([], async (url) => {
-    const goals = "goals: .ts 1.25 and .js 1.15 of bare Deno";
-    const fast = `One upsert on loopback (${goals})`;
-    await compareUpserts(fast, bundle, { API_URL: url });
-    await withSlowTls(url, ROUND_TRIP, async (API_URL, certificate) => {
-      const slow = `with TLS and a round trip of ${ROUND_TRIP} ms`;
-      const env = {
-        API_URL,
-        DENO_CERT: certificate,
-        CURL_CA_BUNDLE: certificate,
-        REQUESTS_CA_BUNDLE: certificate,
-      };
-      const goals = "goals: .ts 0.75 and with a token 0.60 of curl";
-      await compareUpserts(`One upsert ${slow} (${goals})`, bundle, env);
-      await compareJobs(`A job of 4 upserts ${slow}`, env);
-    });
-    await compareEmptyCache(bundle, url);
-  });
-  await withPort([`--latency=${ROUND_TRIP}ms`], measureBulkSpeed);
-  await withPort([], measureBulkMemory);
-} finally {
-  await Deno.remove(dist, { recursive: true });
+const SLOW = [`--latency=${ROUND_TRIP}ms`];
+
+/** All measurements; `deno task bench NAME…` takes some of them. */
+const MEASUREMENTS = {
+  upsert: measureUpserts,
+  speed: () => withPort(SLOW, measureBulkSpeed),
+  memory: () => withPort([], measureBulkMemory),
+  scale: () => withPort(SLOW, measureScale),
+};
+for (const [name, take] of Object.entries(MEASUREMENTS)) {
+  if (Deno.args.length === 0 || Deno.args.includes(name)) await take();
 }
 const machine = {
   deno: Deno.version.deno,
