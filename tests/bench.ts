@@ -35,7 +35,7 @@ const PORT_RATE = 35_000 / 300 * 20;
 interface Row {
   table: string;
   what: string;
-  unit: "ms" | "µs" | "MiB";
+  unit: "ms" | "MiB";
   /** One for each run; NaN if a program failed or is not installed. */
   values: number[];
   note?: string;
@@ -255,25 +255,26 @@ function* services(count: number): Generator<string> {
 
 /** The same as rows of CSV. */
 function* serviceRows(count: number): Generator<string> {
-  yield "identifier,properties.version,properties.replicas\n";
-  for (let number = 1; number <= count; number += 500) {
-    const size = Math.min(500, count - number + 1);
-    yield Array.from({ length: size }, (_, at) => `e${number + at},1.4.2,3\n`)
-      .join("");
+  yield "blueprint,identifier,properties.version,properties.replicas\n";
+  for (let number = 1; number <= count; number++) {
+    yield `service,e${number},1.4.2,3\n`;
   }
 }
 
-/** Upserts services, by default from standard input. */
+/** Files of many services, by the ending of their names. */
+const FORMATS = { ndjson: services, csv: serviceRows };
+
+/** Upserts services from a file or, without one, from standard input. */
 async function bulkUpsert(
   url: string,
   count: number,
-  ...args: string[]
+  args: string[],
+  program = "bulk_upsert_entities.ts",
 ): Promise<Usage> {
-  const script = "bulk_upsert_entities";
-  const permissions = await permissionsOf(script, url);
+  const permissions = await permissionsOf("bulk_upsert_entities", url);
   const isPiped = args.every((arg) => arg.startsWith("-"));
   const usage = await measure({
-    args: ["run", ...permissions, `${script}.ts`, ...args],
+    args: ["run", ...permissions, program, ...args],
     ...(isPiped && { stdin: ReadableStream.from(services(count)) }),
     env: { API_URL: url },
   });
@@ -310,7 +311,7 @@ async function measureBulkSpeed(url: string): Promise<void> {
     const what = `concurrency ${concurrency}`;
     const flag = `--concurrency=${concurrency}`;
     const values = await repeat(async () =>
-      (await bulkUpsert(url, count, flag)).milliseconds
+      (await bulkUpsert(url, count, [flag])).milliseconds
     );
     const ideal = count / 20 / concurrency * ROUND_TRIP;
     const share = Math.round(100 * ideal / median(values));
@@ -330,45 +331,58 @@ async function measureBulkMemory(url: string): Promise<void> {
   for (const count of [100_000, 1_000_000]) {
     // Validated only: then the local Port need not hold the entities.
     const values = await repeat(async () =>
-      (await bulkUpsert(url, count, "--validate-only")).memory
+      (await bulkUpsert(url, count, ["--validate-only"])).memory
     );
     rows.push({ table, what: `${count} entities`, unit: "MiB", values });
   }
 }
 
-/** Files of many entities, each format by the ending of its name. */
-const FORMATS = { ndjson: services, csv: serviceRows };
+/** Programs that upsert a file of many entities; its format by its ending. */
+const WAYS: Record<string, [ending: string, program?: string]> = {
+  "bare Deno": ["ndjson", "../tests/support/bare_bulk.ts"],
+  "NDJSON": ["ndjson"],
+  "CSV": ["csv"],
+};
 
-/** Whether anything but Port's limit limits the client, and what it takes. */
+/** What many entities take of the client, and whether Port is what limits it. */
 async function measureScale(url: string): Promise<void> {
   const count = 100_000;
-  const concurrency = 20;
-  const ceiling = concurrency * 20 / ROUND_TRIP * 1000;
-  const table = `${count} entities from a file, ${concurrency} requests at ` +
-    `once, each response after ${ROUND_TRIP} ms`;
-  for (const [format, write] of Object.entries(FORMATS)) {
-    const usages: Usage[] = [];
-    await withFolder(async (folder) => {
-      const file = `${folder}/services.${format}`;
-      await Deno.writeTextFile(file, ReadableStream.from(write(count)));
-      const flags = ["--blueprint=service", `--concurrency=${concurrency}`];
-      while (usages.length < LONG_RUNS) {
-        usages.push(await bulkUpsert(url, count, ...flags, file));
+  const usages = new Map<string, Usage[]>();
+  await withFolder(async (folder) => {
+    const file = `${folder}/services`;
+    for (const [ending, write] of Object.entries(FORMATS)) {
+      const text = ReadableStream.from(write(count));
+      await Deno.writeTextFile(`${file}.${ending}`, text);
+    }
+    for (let run = 0; run < LONG_RUNS; run++) {
+      for (const [way, [ending, program]] of Object.entries(WAYS)) {
+        const args = ["--concurrency=20", `${file}.${ending}`];
+        const usage = await bulkUpsert(url, count, args, program);
+        usages.set(way, [...usages.get(way) ?? [], usage]);
       }
-    });
-    const times = usages.map(({ milliseconds }) => milliseconds);
-    const cpus = usages.map(({ cpu }) => cpu / count * 1000);
-    const memories = usages.map(({ memory }) => memory);
+    }
+  });
+  const table = `${count} entities from a file, 20 requests at once, each ` +
+    `response after ${ROUND_TRIP} ms`;
+  const ceiling = 20 * 20 / ROUND_TRIP * 1000;
+  const bare = usages.get("bare Deno")?.map(({ cpu }) => cpu) ?? [];
+  for (const [way, list] of usages) {
+    const times = list.map(({ milliseconds }) => milliseconds);
+    const cpus = list.map(({ cpu }) => cpu);
     const rate = count / median(times) * 1000;
-    const speed = `${Math.round(rate)} a second: ` +
-      `${Math.round(100 * rate / ceiling)} % of ${ceiling}, ` +
-      `${(rate / PORT_RATE).toFixed(1)} times Port's limit (at least 1)`;
-    const note = `${Math.round(1e6 / median(cpus))} a second of processor time`;
-    rows.push(
-      { table, what: format, unit: "ms", values: times, note: speed },
-      { table, what: `${format}, each`, unit: "µs", values: cpus, note },
-      { table, what: `${format}, memory`, unit: "MiB", values: memories },
-    );
+    rows.push({
+      ...{ table, what: way, unit: "ms", values: times },
+      note: `${Math.round(rate)} a second: ` +
+        `${Math.round(100 * rate / ceiling)} % of ${ceiling}, ` +
+        `${(rate / PORT_RATE).toFixed(1)} times Port's limit (at least 1)`,
+    }, {
+      ...{ table, what: `${way}, processor`, unit: "ms", values: cpus },
+      note: `${Math.round(count / median(cpus) * 1000)} entities a second, ` +
+        `${ratio(cpus, bare)} of bare Deno`,
+    }, {
+      ...{ table, what: `${way}, memory`, unit: "MiB" },
+      values: list.map(({ memory }) => memory),
+    });
   }
 }
 
