@@ -116,7 +116,7 @@ Deno.test("bulk_upsert_entities reads each format by the ending of the file", as
       const { created, updated } = JSON.parse(stdout);
       assertEquals(created + updated, 2, text);
       const apps = await catalogue(port, "app");
-      assertEquals([...apps.values()], BOTH, text);
+      assertEquals([...apps.values()] as unknown, BOTH, text);
       for (const { identifier } of BOTH) {
         await port.call(
           "DELETE",
@@ -163,7 +163,7 @@ Deno.test("bulk_upsert_entities clears with null in YAML, and with empty cells o
     const empty = "identifier,title,version,relations.uses\nb,,,\na,,,\n";
     await load(port, csv, empty);
     const apps = await catalogue(port, "app");
-    assertEquals([...apps.values()], BOTH);
+    assertEquals([...apps.values()] as unknown, BOTH);
     const cleared = await load(port, csv, empty, "-b app --empty-clears");
     assertEquals(cleared.code, 0, cleared.stderr);
     const [a, b] = (await catalogue(port, "app")).values();
