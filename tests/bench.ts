@@ -278,8 +278,10 @@ async function bulkUpsert(
     ...(isPiped && { stdin: ReadableStream.from(services(count)) }),
     env: { API_URL: url },
   });
-  const { created, updated } = JSON.parse(usage.stdout);
-  if (created + updated !== count) throw new Error("Entities are missing");
+  const { created, updated, unchanged = 0 } = JSON.parse(usage.stdout);
+  if (created + updated + unchanged !== count) {
+    throw new Error("Entities are missing");
+  }
   return usage;
 }
 
@@ -386,6 +388,33 @@ async function measureScale(url: string): Promise<void> {
   }
 }
 
+/** What it takes to find that nothing has changed, next to the reads alone. */
+async function measureUnchanged(url: string): Promise<void> {
+  const count = 10_000;
+  const reads: number[] = [];
+  const runs: number[] = [];
+  await withFolder(async (folder) => {
+    const file = `${folder}/services.ndjson`;
+    await Deno.writeTextFile(file, ReadableStream.from(services(count)));
+    await bulkUpsert(url, count, [file]);
+    for (let run = 0; run < SLOW_RUNS; run++) {
+      const program = "../tests/support/bare_reads.ts";
+      const alone = await bulkUpsert(url, count, [file], program);
+      reads.push(alone.milliseconds);
+      const flags = ["--changed-only", file];
+      runs.push((await bulkUpsert(url, count, flags)).milliseconds);
+    }
+  });
+  const table = `${count} entities that have not changed`;
+  rows.push(
+    { table, what: "the reads alone", unit: "ms", values: reads },
+    {
+      ...{ table, what: "--changed-only", unit: "ms", values: runs },
+      note: `${ratio(runs, reads)} of the reads (at most 1.2)`,
+    },
+  );
+}
+
 function printTables(): void {
   const width = Math.max(...rows.map(({ what }) => what.length));
   for (const [table, list] of Map.groupBy(rows, ({ table }) => table)) {
@@ -414,6 +443,7 @@ const MEASUREMENTS = {
   speed: () => withPort(SLOW, measureBulkSpeed),
   memory: () => withPort([], measureBulkMemory),
   scale: () => withPort(SLOW, measureScale),
+  unchanged: () => withPort(SLOW, measureUnchanged),
 };
 for (const [name, take] of Object.entries(MEASUREMENTS)) {
   if (Deno.args.length === 0 || Deno.args.includes(name)) await take();
