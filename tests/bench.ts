@@ -6,6 +6,7 @@
  * @module
  */
 import { post, UPSERT } from "./support/bare_upsert.ts";
+import { curl, PYTHON, python, SED } from "./support/by_hand.ts";
 import {
   measure,
   type Process,
@@ -53,42 +54,6 @@ function median(values: number[]): number {
 function ratio(values: number[], others: number[]): string {
   return median(values.map((value, run) => value / (others[run] ?? NaN)))
     .toFixed(2);
-}
-
-/** The two calls from Port's documentation; the first one's token is cut out. */
-function curl(cutToken: string): string {
-  return `set -euo pipefail
-token=$(curl -sS "$API_URL/v1/auth/access_token" \\
-  -H 'Content-Type: application/json' \\
-  -d "{\\"clientId\\":\\"$PORT_CLIENT_ID\\",\\"clientSecret\\":\\"$PORT_CLIENT_SECRET\\"}" |
-  ${cutToken})
-curl -sS "$API_URL${UPSERT}" \\
-  -H "Authorization: Bearer $token" -H 'Content-Type: application/json' \\
-  -d '{"identifier":"checkout","properties":{"version":"1.4.2"}}'`;
-}
-
-const SED = `sed -E 's/.*"accessToken":"([^"]*)".*/\\1/'`;
-
-const PYTHON = `import json, os, requests
-api = os.environ["API_URL"]
-token = requests.post(f"{api}/v1/auth/access_token", json={
-    "clientId": os.environ["PORT_CLIENT_ID"],
-    "clientSecret": os.environ["PORT_CLIENT_SECRET"],
-}).json()["accessToken"]
-answer = requests.post(
-    f"{api}${UPSERT}",
-    json={"identifier": "checkout", "properties": {"version": "1.4.2"}},
-    headers={"Authorization": f"Bearer {token}"},
-)
-print(json.dumps(answer.json(), indent=4))
-`;
-
-/** Runs code with Python itself: `python3` may be a script that looks for it. */
-async function python(code: string): Promise<Process> {
-  const find = ["python3", "-c", "import sys; print(sys.executable)"];
-  const { stdout } = await measure({ command: "env", args: find });
-  const path = stdout.trim() || "python3";
-  return { command: "env", args: [path, "-c", code] };
 }
 
 /** Arguments for Deno to upsert one entity, with our script's permissions. */

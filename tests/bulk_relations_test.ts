@@ -13,8 +13,10 @@ import {
   bulkUpsert,
 } from "../lib/bulk/run.ts";
 import { Stop } from "../lib/bulk/stop.ts";
+import { PortError } from "../lib/port.ts";
 import type { LocalPortOptions } from "../scripts/local_port/server.ts";
 import { bulk, catalogue, type Line, ndjson } from "./support/bulk.ts";
+import { assertExact, type Graph, graphs } from "./support/graph.ts";
 import { type TestPort, withPort } from "./support/port.ts";
 import { withFolder } from "./support/run.ts";
 
@@ -215,55 +217,6 @@ Deno.test("bulk_upsert_entities keeps the order of versions that relate to each 
   }
 });
 
-/** The identifiers that each entity relates to; n0, n1 and so on. */
-type Graph = string[][];
-
-/** Makes graphs; as many names as `missing` are of no entity. */
-function graphs(size: number, missing: number) {
-  const name = fc.nat(size + missing - 1).map((number) => `n${number}`);
-  const peers = fc.uniqueArray(name, { maxLength: 2 });
-  return fc.array(peers, { minLength: size, maxLength: size });
-}
-
-/** The entities that can be reached from one; itself if it is in a circle. */
-function reachable(graph: Graph, from: string): Set<string> {
-  const seen = new Set<string>();
-  const next = [from];
-  for (let name = next.pop(); name !== undefined; name = next.pop()) {
-    for (const peer of graph[Number(name.slice(1))] ?? []) {
-      if (!seen.has(peer)) next.push(peer);
-      seen.add(peer);
-    }
-  }
-  return seen;
-}
-
-/**
- * Fails unless those and only those entities are whole whose related entities
- * are all there; the rest failed, and is there only if circles needed it.
- */
-function assertExact(
-  graph: Graph,
-  there: Map<string, unknown>,
-  failed: Set<string>,
-): void {
-  const reach = new Map(
-    graph.keys().map((number) => [
-      `n${number}`,
-      reachable(graph, `n${number}`),
-    ]),
-  );
-  const circles = [...reach].filter(([name, peers]) => peers.has(name));
-  const needed = new Set(circles.flatMap(([_, peers]) => [...peers]));
-  for (const [number, peers] of graph.entries()) {
-    const name = `n${number}`;
-    const isWhole = peers.every((peer) => there.has(peer));
-    assertEquals(failed.has(name), !isWhole, name);
-    if (isWhole) assertEquals(there.get(name), peers, name);
-    else assert(!there.has(name) || needed.has(name), name);
-  }
-}
-
 /** A Port that knows one blueprint, and fails as it is told. */
 function makePort(faults: number[]) {
   const saved = new Map<string, string[]>();
@@ -345,6 +298,22 @@ Deno.test("bulkUpsert() saves whole what finds its related entities, and reports
     ),
     { numRuns: 300 },
   );
+});
+
+Deno.test("bulkUpsert() halves rejected requests and repeats failed ones of parts, too", async () => {
+  const facts = { method: "POST", path: "/v1", idempotent: true } as const;
+  const rejected = { kind: "rejected", ...facts, maybeApplied: false } as const;
+  const { send, saved } = makePort(Array(30).fill(503));
+  const sizes: number[] = [];
+  const graph = Array.from({ length: 30 }, (_, at) => [`n${(at + 1) % 30}`]);
+  const ends = await upsert(graph, async (blueprint, entities, signal) => {
+    sizes.push(entities.length);
+    if (entities.length > 3) throw new PortError("Too large", rejected);
+    return await send(blueprint, entities, signal);
+  });
+  assertEquals(new Set(ends.values()), new Set(["created"]));
+  assertExact(graph, saved, new Set());
+  assertEquals(Math.max(...sizes), 20);
 });
 
 Deno.test("bulkUpsert() stopped between part and whole fails the whole", async () => {
