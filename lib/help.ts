@@ -32,7 +32,7 @@ export const EXIT_CODES: Readonly<Record<number, string>> = {
   4: "blueprint, entity or path not found (404)",
   5: "Port rejected the content (400, 409, 413, 422)",
   6: "Port is unreachable or keeps failing (network, timeout, 408, 429, 5xx)",
-  7: "an expectation is not met (--expect, --wait, --expect-any, --check)",
+  7: "an expectation is not met (--expect, --wait, --expect-any, --check, --prune-max)",
   8: "some of many entities failed",
 };
 

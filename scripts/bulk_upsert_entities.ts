@@ -72,8 +72,9 @@ export const script = defineScript({
     prune: {
       value: "RULE",
       repeat: true,
-      help: "Then delete what matches RULE, such as source=circleci, and is " +
-        "not in the input; again for more rules, of which all must match",
+      help:
+        "Then delete what is not in the input and matches each RULE, such " +
+        "as source=circleci",
     },
     pruneMax: {
       value: "N",
