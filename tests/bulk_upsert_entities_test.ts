@@ -442,11 +442,11 @@ async function settled(port: TestPort, blueprint: string) {
 
 Deno.test("bulk_upsert_entities ends exactly right through simulated failures", async () => {
   // Services come before the images that they need, and some come twice.
-  const numbers = Array.from({ length: 2500 }, (_, number) => number);
+  const numbers = Array.from({ length: 1000 }, (_, number) => number);
   const services = numbers.map((number) => ({
-    identifier: `s${number % 2000}`,
+    identifier: `s${number % 800}`,
     properties: { build: String(number) },
-    relations: { image: `i${(number * 7) % 2500}` },
+    relations: { image: `i${(number * 7) % 1000}` },
   }));
   const images = numbers.map((number) => ({
     blueprint: "image",
@@ -455,7 +455,7 @@ Deno.test("bulk_upsert_entities ends exactly right through simulated failures", 
   const stdin = ndjson([...services, ...images]);
   const options = {
     failRate: 0.3,
-    rateLimits: { bulk: { requests: 200, period: 5_000 } },
+    rateLimits: { bulk: { requests: 80, period: 5_000 } },
   };
   await Promise.all(
     [1, 2, 3].map((seed) =>
@@ -467,8 +467,8 @@ Deno.test("bulk_upsert_entities ends exactly right through simulated failures", 
           const { code, stdout, stderr } = await bulk(port, stdin, flags);
           assertEquals(code, 0, stderr);
           const { created, updated, failed } = JSON.parse(stdout);
-          assertEquals([created + updated, failed], [5000, 0]);
-          assertEquals((await settled(port, "image")).size, 2500);
+          assertEquals([created + updated, failed], [2000, 0]);
+          assertEquals((await settled(port, "image")).size, 1000);
           const there = await settled(port, "service");
           const last = new Map(services.map((line) => [line.identifier, line]));
           assertEquals(there, last);

@@ -167,6 +167,7 @@ Deno.test("openPieces() rejects other formats by their first line", async () => 
     ['"identifier";"title"\r\n', "CSV"],
     ["identifier\ttitle\n", "CSV"],
     ['{"identifier": "a"}\n{\n'],
+    ['{"identifier": "a"}\n{"x": [{}]}\n'],
     ['{"identifier": "a", "ti\n{"identifier": "b"}\n'],
     ["nope\n"],
     ["[\n  {\n"],

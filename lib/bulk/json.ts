@@ -52,7 +52,9 @@ export async function openJson(
 const FIRST_OF_SEVERAL = /^\s*\{(?:.*[[{]|.*[^}],)?\r?\n/;
 
 function isWhole(start: string): boolean {
-  return FIRST_OF_SEVERAL.test(start) || listsIn(start).length > 0;
+  // Other lines do not matter: one that is no entity fails by itself.
+  const [line = ""] = /^\s*[^\n]*/.exec(start) ?? [];
+  return FIRST_OF_SEVERAL.test(start) || listsIn(line).length > 0;
 }
 
 /** Splits an object that is an entity, or has one list of them. */
