@@ -49,7 +49,7 @@ export async function openJson(
 }
 
 /** The first line of an object on several lines. */
-const FIRST_OF_SEVERAL = /^\s*\{(?:.*[[{]|.*[^}],)?\r?\n/;
+const FIRST_OF_SEVERAL = /^\s*\{(?:.*[[{:]|.*[^}],)?\r?\n/;
 
 function isWhole(start: string): boolean {
   // Other lines do not matter: one that is no entity fails by itself.
