@@ -268,6 +268,8 @@ Deno.test("bulk_upsert_entities refuses an input that it cannot read at all, and
     ],
     ["a.csv", "identifier,,version\n", "column 2 has no name"],
     ["a.csv", 'identifier,"\n', 'the header of "'],
+    ["a.csv", "identifier,version\ra,1\rb,2\r", "a name has a line break"],
+    ["a.csv", `identifier,${"x".repeat(2 ** 21)}\na,1\n`, "it is over 1 MiB"],
     [
       "a.yaml",
       "a: [1\nb: 2",

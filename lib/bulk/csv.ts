@@ -40,8 +40,12 @@ export async function openCsv(
   const [separator = ","] = /[,;\t]/.exec(start.replace(/"[^"]*"/g, "")) ?? [];
   const pieces = splitRecords(chunks, separator.charCodeAt(0));
   const { value: header } = await pieces.next();
+  const what = `the header of ${name}`;
+  if (header?.hasMore) {
+    throw new UsageError(`Cannot read ${what}: it is over 1 MiB`);
+  }
   const columns = readHeader(
-    header ? parseRecord(header, separator, `the header of ${name}`) : [],
+    header ? parseRecord(header, separator, what) : [],
     name,
   );
   return {
@@ -72,9 +76,13 @@ function readHeader(titles: string[], name: string): Column[] {
     return { title, path: MEMBER.test(title) ? title : property };
   });
   const paths = columns.map(({ path }) => path);
-  const twice = paths.find((path, at) => paths.indexOf(path) < at);
+  const known = new Set<string>();
+  const twice = paths.find((path) => known.size === known.add(path).size);
   const nameless = paths.findIndex((path) => /^\w+\.$/.test(path));
-  const problem = nameless >= 0
+  const problem = titles.some((title) => /[\r\n]/.test(title))
+    ? "a name has a line break; if this is every line of the file, save it " +
+      "with the line breaks of Windows or Unix"
+    : nameless >= 0
     ? `column ${nameless + 1} has no name`
     : twice !== undefined
     ? `two columns are ${twice}`
