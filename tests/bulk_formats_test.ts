@@ -256,6 +256,28 @@ Deno.test("bulk_upsert_entities names file, line, row and column of what it cann
   });
 });
 
+Deno.test("bulk_upsert_entities names the file or the row that is not UTF-8", async () => {
+  const cases: [name: string, text: string, code: number, what: string][] = [
+    ["a.csv", "identifier,caf\xe9\na,1\n", 2, "the header of FILE"],
+    ["a.csv", "identifier,version\na,caf\xe9\n", 8, "row 2"],
+    ["a.yaml", "identifier: caf\xe9\n", 2, "FILE"],
+    ["a.json", '{\n"identifier": "caf\xe9"\n}', 2, "FILE"],
+  ];
+  await withApps(async (port, folder) => {
+    for (const [name, text, code, what] of cases) {
+      const path = `${folder}/${name}`;
+      const latin = Uint8Array.from(text, (each) => each.charCodeAt(0));
+      await Deno.writeFile(path, latin);
+      const file = what.replace("FILE", `"${path}"`);
+      const done = await bulk(port, "", `${path} -b app`);
+      const line =
+        `Cannot read ${file}: it is not UTF-8; save the file as UTF-8`;
+      assert(done.stderr.includes(line), done.stderr);
+      assertEquals(done.code, code, text);
+    }
+  });
+});
+
 Deno.test("bulk_upsert_entities refuses an input that it cannot read at all, and sends nothing", async () => {
   const large = `x: ${"x".repeat(16 * 1024 * 1024)}\n`;
   const cases: [name: string, text: string, reason: string][] = [

@@ -99,7 +99,7 @@ function parseRecord(
   separator: string,
   what: string,
 ): string[] {
-  const text = decode(bytes);
+  const text = decode(bytes, what);
   try {
     return parse(text, { separator })[0] ?? [];
   } catch (error) {

@@ -63,7 +63,7 @@ async function splitWhole(
   name: string,
 ): Promise<AsyncGenerator<Piece>> {
   const bytes = await readWhole(chunks, name);
-  parseJsonObject(decode(bytes), name);
+  parseJsonObject(decode(bytes, name), name);
   const [list, ...others] = listsIn(LATIN_1.decode(bytes));
   if (others.length > 0) {
     throw new UsageError(

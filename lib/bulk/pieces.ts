@@ -80,14 +80,17 @@ const UTF_8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  * Returns bytes as text.
  *
  * @param bytes The bytes.
+ * @param what Their name in errors.
  * @returns The text.
  * @throws {UsageError} If they are not UTF-8.
  */
-export function decode(bytes: Uint8Array): string {
+export function decode(bytes: Uint8Array, what = "the entity"): string {
   try {
     return UTF_8.decode(bytes);
   } catch {
-    throw new UsageError("Cannot read the entity: it is not UTF-8");
+    throw new UsageError(
+      `Cannot read ${what}: it is not UTF-8; save the file as UTF-8`,
+    );
   }
 }
 

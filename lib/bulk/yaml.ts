@@ -31,7 +31,7 @@ export async function openYaml(
   name: string,
   { blueprint, typesOf }: FormatOptions,
 ): Promise<Opened> {
-  const text = decode(await readWhole(chunks, name));
+  const text = decode(await readWhole(chunks, name), name);
   return {
     pieces: piecesOf(text, parseDocuments(text, name)),
     async parse({ bytes }) {
