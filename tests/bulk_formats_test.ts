@@ -195,6 +195,13 @@ Deno.test("bulk_upsert_entities names file, line, row and column of what it cann
       "identifier,public\na,yes\n",
       'a.csv:2: Cannot use row 2, column public: "yes" is not true or false',
     ],
+    ...["a||b", "a|", "|"].map((
+      cell,
+    ): typeof cases[number] => [
+      "a.csv",
+      `identifier,tags\na,${cell}\n`,
+      "a.csv:2: Cannot use row 2, column tags: an element of the list is empty",
+    ]),
     [
       "a.csv",
       "identifier,config\na,{\n",

@@ -158,7 +158,10 @@ function readCell(
   };
   const isList = type.type === "array" || (path === "team" && /\|/.test(text));
   if (!isList) return read(text, type);
-  return text.split("|").map((each) => read(each.trim(), type.items ?? {}));
+  return text.split("|").map((each) => {
+    if (each.trim() !== "") return read(each.trim(), type.items ?? {});
+    throw refuse("an element of the list is empty");
+  });
 }
 
 /** Loaded only on an error: the nearest name. */
