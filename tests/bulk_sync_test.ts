@@ -293,6 +293,11 @@ Deno.test("bulk_upsert_entities answers a wrong call to --prune with one line, e
   await assertWrongCalls(BULK, [
     ["--prune language!=go", "Cannot use --prune without a rule NAME=VALUE"],
     ["--prune language:=null", "Cannot use --prune without a rule NAME=VALUE"],
+    [
+      "--prune $blueprint=service --prune language!=go",
+      "Cannot use --prune without a rule NAME=VALUE",
+    ],
+    ["--prune blueprint=service", "it must say what marks the entities"],
     ["--prune language", "write NAME=VALUE"],
     ["--prune-max 3", "without --prune"],
     ["--prune language=go --prune-max 0", "--prune-max"],

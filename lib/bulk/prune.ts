@@ -26,8 +26,9 @@ import type { BulkItem } from "./batches.ts";
  */
 export function readPruneRules(written: string[]): Rule[] {
   const rules = written.map((rule) => parseRule("--prune", rule));
-  const isMark = ({ operator, json }: Rule) =>
-    operator === "=" && json !== null;
+  // All entities of a blueprint have its name.
+  const isMark = ({ operator, json, path }: Rule) =>
+    operator === "=" && json !== null && !/^\$?blueprint$/.test(path);
   if (written.length === 0 || rules.some(isMark)) return rules;
   throw new UsageError(
     "Cannot use --prune without a rule NAME=VALUE: it must say what marks the " +
