@@ -7,6 +7,7 @@
 import { getBlueprint } from "../lib/blueprint.ts";
 import type { BulkItem } from "../lib/bulk/batches.ts";
 import { compareItems } from "../lib/bulk/compare.ts";
+import { rejectFailedFiles } from "../lib/bulk/failed_file.ts";
 import { openInputs, shareRead } from "../lib/bulk/input.ts";
 import { keepRest, readItems } from "../lib/bulk/items.ts";
 import { MissingRelations } from "../lib/bulk/missing.ts";
@@ -183,9 +184,10 @@ async function openRun(
     (await toQuery(port, plan.rules, name, request)).rules
   );
   const { blueprint } = options;
-  if (plan.rules.length > 0 && blueprint !== undefined) {
+  if (plan.rules.length > 0) {
+    rejectFailedFiles(operands);
     // A rule that cannot be used must not come to light after the upserts.
-    await rulesOf(blueprint);
+    if (blueprint !== undefined) await rulesOf(blueprint);
   }
   const inputs = await openInputs(
     operands,
@@ -295,7 +297,10 @@ async function pruneAll(
   { report, inventory, stop, graceOver, began, rulesOf }: Run,
 ): Promise<void> {
   if (report.all.failed > 0 || stop.signal.aborted) {
-    return warn("Nothing was pruned, since not all entities were saved");
+    return warn(
+      "Nothing was pruned, since not all entities were saved; once they are, " +
+        "run the whole input again",
+    );
   }
   const reason = report.total === 0
     ? "the input holds no entity"

@@ -16,7 +16,13 @@ import {
   type TestPort,
   withPort,
 } from "./support/port.ts";
-import { type Output, readOutput, run, start } from "./support/run.ts";
+import {
+  type Output,
+  readOutput,
+  run,
+  start,
+  withFolder,
+} from "./support/run.ts";
 import {
   type Answer,
   type Received,
@@ -287,6 +293,25 @@ Deno.test("bulk_upsert_entities --prune deletes nothing after a failure, or if t
       for (const { identifier } of services) assert(left.has(identifier));
     });
   }
+});
+
+Deno.test("bulk_upsert_entities --prune refuses the failed file of an earlier run, which is not the whole input", async () => {
+  await withFolder(async (folder) => {
+    const services = names("e", 3).map((name) => marked(name));
+    await withServices(services, async (port) => {
+      const failed = `--failed-file ${folder}/failed.ndjson`;
+      const first = await bulk(port, "nope\n", `${PRUNE} ${failed}`);
+      assertEquals(first.code, 8, first.stderr);
+      await Deno.writeTextFile(
+        `${folder}/failed.ndjson`,
+        ndjson([marked("e0")]),
+      );
+      port.log.length = 0;
+      const flags = `${folder}/failed.ndjson ${PRUNE} --prune-max 100%`;
+      assertError(await bulk(port, "", flags), 2, "then the whole input again");
+      assertEquals(port.log, []);
+    });
+  });
 });
 
 Deno.test("bulk_upsert_entities answers a wrong call to --prune with one line, exit code 2 and no request", async () => {

@@ -202,6 +202,22 @@ function throwIfNotReplaceable(path: string): void {
   );
 }
 
+/**
+ * Throws if an input of a run that prunes holds only what an earlier run did not
+ * save: all the rest would be deleted.
+ *
+ * @param paths The inputs.
+ * @throws {UsageError} If one is the failed file of an earlier run.
+ */
+export function rejectFailedFiles(paths: string[]): void {
+  const failed = paths.find((path) => statOf(`${path}.errors`));
+  if (failed === undefined) return;
+  throw new UsageError(
+    `Cannot use --prune with "${failed}": it holds what an earlier run did not ` +
+      "save; run it without --prune, then the whole input again",
+  );
+}
+
 function statOf(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.statSync(path);
