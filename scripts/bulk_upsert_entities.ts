@@ -119,32 +119,16 @@ export const script = defineScript({
   },
   advice: { 404: "create the blueprint first" },
   async run(context) {
-    const { options, log } = context;
-    const plan = readPlan(options);
     const signal = catchSignals();
-    const run = await openRun(context, plan, signal);
-    const { inputs, report, reading, pacer, stop } = run;
-    const timer = setInterval(
-      () => log(report.progress(shareRead(inputs), pacer.wait)),
-      PROGRESS_PERIOD,
-    );
-    signal.addEventListener("abort", () => {
-      log("Interrupted: this ends within 10 s");
-      stop.because("not sent, as the run was interrupted");
-    });
     try {
-      const items = run.inventory.watch(readItems(inputs, reading));
-      if (options.dryRun) await showEffects(context, run, items);
-      else await upsert(context, run, items);
-      if (plan.rules.length > 0) await pruneAll(context, plan, run);
-    } finally {
-      await keepRest(inputs, reading);
-      clearInterval(timer);
-      report.close(run.isRead());
-      printResult(context, run);
+      await sync(context, signal);
+    } catch (error) {
+      if (!signal.aborted || !(error instanceof PortError)) throw error;
+      throw new ScriptError(
+        Number(signal.reason),
+        "Interrupted, and open requests were canceled; run it again",
+      );
     }
-    if (stop.error !== undefined) throw stop.error;
-    throwIfFailed(run, signal);
   },
 });
 
@@ -163,6 +147,37 @@ function after(ms: number, signal: AbortSignal): AbortSignal {
 }
 
 type ScriptContext = Context<typeof script.options>;
+
+async function sync(
+  context: ScriptContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const { options, log } = context;
+  const plan = readPlan(options);
+  const run = await openRun(context, plan, signal);
+  const { inputs, report, reading, pacer, stop } = run;
+  const timer = setInterval(
+    () => log(report.progress(shareRead(inputs), pacer.wait)),
+    PROGRESS_PERIOD,
+  );
+  signal.addEventListener("abort", () => {
+    log("Interrupted: this ends within 10 s");
+    stop.because("not sent, as the run was interrupted");
+  });
+  try {
+    const items = run.inventory.watch(readItems(inputs, reading));
+    if (options.dryRun) await showEffects(context, run, items);
+    else await upsert(context, run, items);
+    if (plan.rules.length > 0) await pruneAll(context, plan, run);
+  } finally {
+    await keepRest(inputs, reading);
+    clearInterval(timer);
+    report.close(run.isRead());
+    printResult(context, run);
+  }
+  if (stop.error !== undefined) throw stop.error;
+  throwIfFailed(run, signal);
+}
 
 /** Opens all that a run needs, before anything is sent or written. */
 async function openRun(

@@ -485,6 +485,37 @@ Deno.test("bulk_upsert_entities --prune reports what it deleted when it is inter
   });
 });
 
+Deno.test("bulk_upsert_entities --prune exits with the code of the signal, whatever request it waits for", async () => {
+  const services = names("e", 3).map((name) => marked(name));
+  await withServices(services, async (port) => {
+    const interruptAt = async (part: string) => {
+      const waits = Promise.withResolvers<void>();
+      const before = async ({ path }: { path: string }) => {
+        if (!path.includes(part)) return;
+        waits.resolve();
+        await new Promise(() => {});
+      };
+      await withProxy(port.url, before, async (url) => {
+        const flags = `${PRUNE} --prune-max 100% --soft-fail`;
+        const process = await start(BULK, `- ${flags}`, {
+          env: { ...port.env, API_URL: url },
+          stdin: ndjson([marked("e0")]),
+        });
+        await process.stdin.close();
+        const output = readOutput(process);
+        await waits.promise;
+        process.kill("SIGTERM");
+        const { code, stderr } = await output.result;
+        assertEquals(code, 143, stderr);
+        assertMatch(stderr, /error: Interrupted.*; run it again\n$/);
+      });
+    };
+    const parts = ["/blueprints/service", "/search", "/delete"];
+    await Promise.all(parts.map(interruptAt));
+    assertEquals((await catalogue(port, "service")).size, 3);
+  });
+});
+
 Deno.test("bulk_upsert_entities --prune reads again before it repeats a deletion, whatever the answer was", async () => {
   const faults: Answer[] = ["cut before", "cut in the middle", 500, 503, 429];
   const found = ["a", "gone"].map((identifier) => ({
