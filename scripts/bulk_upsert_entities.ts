@@ -20,7 +20,7 @@ import { openSinks } from "../lib/bulk/sinks.ts";
 import { Stop } from "../lib/bulk/stop.ts";
 import { once, typesIn } from "../lib/bulk/types.ts";
 import { type Context, defineScript, runScript } from "../lib/cli.ts";
-import { ScriptError } from "../lib/errors.ts";
+import { ScriptError, UsageError } from "../lib/errors.ts";
 import {
   apiPath,
   type Attempt,
@@ -322,7 +322,7 @@ async function pruneAll(
     : inventory.unknown !== undefined
     ? `${inventory.unknown} has no identifier that is known here`
     : undefined;
-  if (reason) throw new ScriptError(2, `Cannot prune: ${reason}`);
+  if (reason) throw new ScriptError(2, `Cannot prune: ${reason}${NOT_PRUNED}`);
   await prune(inventory.identifiers, {
     ...{ port, rulesOf, max, dryRun, runId, graceOver },
     ...{ since: began.at, retries: settings.retries, stop: stop.signal },
@@ -340,8 +340,14 @@ async function pruneAll(
     },
     onFailed: (blueprint, name, { message: reason }) =>
       report.fail({ place: PRUNE, blueprint, name, reason }),
+  }).catch((error) => {
+    if (!(error instanceof UsageError)) throw error;
+    throw new ScriptError(2, error.message + NOT_PRUNED);
   });
 }
+
+/** Completes an error of the input or the rules that shows only at the end. */
+const NOT_PRUNED = "; nothing was deleted, the summary shows what was saved";
 
 /** Stands for the place of an entity that is not in the input. */
 const PRUNE = "--prune";

@@ -280,7 +280,12 @@ Deno.test("bulk_upsert_entities --prune deletes nothing after a failure, or if t
     [
       [marked("e0"), { title: "No identifier" } as Line],
       2,
-      "Cannot prune: standard input:2 has no identifier that is known here",
+      "Cannot prune: standard input:2 has no identifier that is known here; nothing was deleted",
+    ],
+    [
+      [marked("e0"), { blueprint: "image", identifier: "i" }],
+      2,
+      'blueprint "image" has no language; nothing was deleted, the summary shows what was saved',
     ],
   ];
   for (const [input, code, reason] of cases) {
