@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
-import { bulk, catalogue, withBoth } from "./support/bulk.ts";
-import { assertError, type TestPort } from "./support/port.ts";
+import { BULK, bulk, catalogue, withBoth } from "./support/bulk.ts";
+import { assertError, CREDENTIALS, type TestPort } from "./support/port.ts";
+import { run } from "./support/run.ts";
+import { type Answer, type Received, withHandler } from "./support/server.ts";
 
 /** A blueprint with properties of every type. */
 const APP = {
@@ -439,5 +441,28 @@ Deno.test("bulk_upsert_entities reports a blueprint that does not exist once, an
     assertEquals(await Deno.readTextFile(failed), text);
     const reads = port.log.filter((line) => line.includes("GET"));
     assertEquals(reads.length, 1);
+  });
+});
+
+Deno.test("bulk_upsert_entities --shard keeps each row in a part, though the types cannot be read for one of them", async () => {
+  const rows = Array.from({ length: 20 }, (_, number) => `r${number}`);
+  const forbidden = ({ path }: Received): Answer =>
+    path.includes("/blueprints/") ? 403 : Response.json({ accessToken: "x" });
+  await withApps(async (port, folder) => {
+    const path = `${folder}/a.csv`;
+    const flags = `${path} -b app --failed-file ${folder}/failed.csv --shard`;
+    await Deno.writeTextFile(path, ["identifier", ...rows, ""].join("\n"));
+    await withHandler(forbidden, async (API_URL) => {
+      const env = { ...CREDENTIALS, API_URL };
+      const { code, stderr } = await run(BULK, `${flags} 0/2`, { env });
+      assertEquals(code, 3, stderr);
+    });
+    const failed = await Deno.readTextFile(`${folder}/failed.csv`);
+    const other = await bulk(port, "", `${flags} 1/2`);
+    assertEquals(other.code, 0, other.stderr);
+    const saved = await catalogue(port, "app");
+    const lines = failed.split("\n");
+    const lost = rows.filter((row) => !saved.has(row) && !lines.includes(row));
+    assertEquals(lost, []);
   });
 });

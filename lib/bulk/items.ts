@@ -35,11 +35,11 @@ export async function* readItems(
   inputs: Input[],
   options: ReadOptions,
 ): AsyncGenerator<BulkItem> {
-  const { report, isMine, stop } = options;
+  const { report, stop } = options;
   for (const input of inputs) {
     for await (const piece of readPieces(input, options, stop.signal)) {
       const item = await readItem(piece, input, options);
-      if (isMine?.(keyOf(item, piece)) === false) continue;
+      if (isOther(item, piece, options)) continue;
       report.read();
       if ("entity" in item) yield item;
       else report.fail(item);
@@ -63,10 +63,10 @@ export async function keepRest(
     let isRest = false;
     for await (const piece of readPieces(input, options)) {
       // Only a part of the input needs to know what it is: that takes time.
-      const isOther = isMine && !isMine(
-        keyOf(await readItem(piece, input, options), piece),
-      );
-      if (isOther) continue;
+      if (isMine) {
+        const item = await readItem(piece, input, options);
+        if (isOther(item, piece, options)) continue;
+      }
       const place = placeOf(piece, input.name);
       report.read();
       const bytes = piece.bytes.length > 0 ? { input: piece.bytes } : {};
@@ -155,6 +155,19 @@ const LATIN_1 = new TextDecoder("latin1");
 /** Returns bytes as text, whatever they are. */
 function toText(bytes: Uint8Array): string {
   return LATIN_1.decode(bytes);
+}
+
+/**
+ * Returns whether a value belongs to another part of the input. If its types
+ * cannot be read, its key is not known, and it is kept here too.
+ */
+function isOther(
+  item: BulkItem | Failure,
+  piece: Piece,
+  { isMine, stop }: ReadOptions,
+): boolean {
+  const isUnknown = stop.error !== undefined && !("entity" in item);
+  return isMine !== undefined && !isUnknown && !isMine(keyOf(item, piece));
 }
 
 /** Returns what decides which part of the input a value belongs to. */
