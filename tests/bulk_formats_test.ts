@@ -177,6 +177,17 @@ Deno.test("bulk_upsert_entities clears with null in YAML, and with empty cells o
     await load(port, `${folder}/apps.yaml`, yaml);
     const { properties } = Object(await port.entity("app", "a"));
     assertEquals(properties, { replicas: 3, public: true });
+    const quoted = "- identifier: 'null'\n  title: \"~\"\n  properties:\n" +
+      "    version: 'null'\n    config: {a: \"null\", b: null, c: '', d: }\n";
+    await load(port, `${folder}/apps.yaml`, quoted);
+    const { title, properties: kept } = Object(
+      await port.entity("app", "null"),
+    );
+    assertEquals(title, "~");
+    assertEquals(kept, {
+      version: "null",
+      config: { a: "null", b: null, c: "", d: null },
+    });
   });
 });
 

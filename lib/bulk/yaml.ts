@@ -50,30 +50,36 @@ export async function openYaml(
   };
 }
 
-/** Without a type of its own, every scalar is text; `null` if it is empty. */
-function parseDocuments(text: string, name: string): unknown[] {
+/** What YAML reads as a value: as text, and with the types that YAML gives. */
+type Reading = [text: unknown, typed: unknown];
+
+/** Only types show whether `null` is in quotes, but they change text as 1.10. */
+function parseDocuments(text: string, name: string): Reading[] {
   try {
-    return parseAll(text, { schema: "failsafe" });
+    const texts: unknown[] = parseAll(text, { schema: "failsafe" });
+    const typed: unknown[] = parseAll(text, { schema: "core" });
+    return texts.map((document, index) => [document, typed[index]]);
   } catch (error) {
-    const [reason = ""] = String(Object(error).message).split(":\n");
+    const [reason = ""] = String(Object(error).message)
+      .replace(/^Maximum call stack.*/, "it is nested too deeply").split(":\n");
     throw new UsageError(`Cannot read ${name}: ${reason}`);
   }
 }
 
 async function* piecesOf(
   text: string,
-  documents: unknown[],
+  documents: Reading[],
 ): AsyncGenerator<Piece> {
-  const filled = documents.filter((document) => document !== null);
+  const filled = documents.filter(([document]) => document !== null);
   const sections = sectionsOf(text);
-  for (const [index, document] of filled.entries()) {
+  for (const [index, [document, typed]] of filled.entries()) {
     const { line, elements } = sections[index] ?? { line: 1, elements: [] };
     const entities = Array.isArray(document) ? document : [document];
     const hasLines = elements.length === entities.length;
     for (const [at, entity] of entities.entries()) {
       const begin = hasLines ? elements[at] ?? line : line;
       yield {
-        ...toJson(entity),
+        ...toJson(entity, Array.isArray(typed) ? typed[at] : typed),
         line: begin,
         column: 1,
         offset: 0,
@@ -83,20 +89,32 @@ async function* piecesOf(
   }
 }
 
-/** What is repeated by an alias may be of any size, or contain itself. */
-function toJson(entity: unknown): Pick<Piece, "bytes" | "problem"> {
+/**
+ * Returns the text of each value, and `null` where YAML reads that. What is
+ * repeated by an alias may be of any size, or contain itself.
+ */
+function toJson(...entity: Reading): Pick<Piece, "bytes" | "problem"> {
   let size = 0;
-  const count = (_: string, value: unknown) => {
-    size += typeof value === "string" ? value.length + 1 : 1;
-    if (size > MAX_BODY) throw new RangeError("Port accepts at most 1 MiB");
-    return value;
+  const join = (text: unknown, typed: unknown): Json => {
+    size += typeof text === "string" ? text.length + 1 : 1;
+    if (size > MAX_BODY) throw new UsageError("Port accepts at most 1 MiB");
+    if (text === null || typed === null) return null;
+    if (Array.isArray(text)) {
+      return text.map((each, at) => join(each, Object(typed)[at]));
+    }
+    if (typeof text !== "object") return String(text);
+    return mapValues(
+      text as JsonObject,
+      (each, name) => join(each, Object(typed)[name]),
+    );
   };
   try {
-    const text = JSON.stringify(entity, count);
+    const text = JSON.stringify(join(...entity));
     return { bytes: new TextEncoder().encode(text) };
   } catch (error) {
-    const isLarge = error instanceof RangeError;
-    const problem = isLarge ? error.message : "an alias contains itself";
+    const problem = error instanceof UsageError
+      ? error.message
+      : "an alias contains itself, or it is nested too deeply";
     return { bytes: new Uint8Array(), problem };
   }
 }
@@ -145,7 +163,7 @@ function giveTypes(entity: JsonObject, types: EntityTypes): JsonObject {
 }
 
 function giveType(value: Json, type: ValueType, path: string): Json {
-  if (value === null || value === "null" || value === "~") return null;
+  if (value === null) return null;
   if (Array.isArray(value)) {
     const { items = type === ANY ? ANY : {} } = type;
     return value.map((element) => giveType(element, items, path));
