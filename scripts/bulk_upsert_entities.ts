@@ -141,7 +141,8 @@ const GRACE = { requests: 5_000, reading: 10_000 };
 /** Returns a signal that follows another one after a time in milliseconds. */
 function after(ms: number, signal: AbortSignal): AbortSignal {
   const late = new AbortController();
-  const abort = () => late.abort(new Error("the run was interrupted"));
+  const abort = () =>
+    late.abort(new ScriptError(Number(signal.reason), "Interrupted"));
   signal.addEventListener("abort", () => setTimeout(abort, ms));
   return late.signal;
 }
@@ -186,6 +187,7 @@ async function openRun(
   signal: AbortSignal,
 ) {
   const graceOver = after(GRACE.requests, signal);
+  const readingOver = after(GRACE.reading, signal);
   // By Port's clock; that of a proxy, which may answer too, need not agree.
   const began = { at: NaN };
   const onAttempt = ({ status, headers }: Attempt) => {
@@ -207,7 +209,7 @@ async function openRun(
   const inputs = await openInputs(
     operands,
     { ...options, format: plan.format, typesOf },
-    after(GRACE.reading, signal),
+    readingOver,
   );
   const { failedFile, sinks } = openSinks(options, inputs, warn);
   const report = new Report(sinks);

@@ -521,6 +521,25 @@ Deno.test("bulk_upsert_entities --prune exits with the code of the signal, whate
   });
 });
 
+Deno.test("bulk_upsert_entities --prune exits with the code of the signal, though its input never begins", async () => {
+  await withServices([], async (port) => {
+    const ready = Promise.withResolvers<Deno.ChildProcess>();
+    const before = async ({ path }: { path: string }) => {
+      if (path.includes("/blueprints/")) (await ready.promise).kill("SIGTERM");
+    };
+    await withProxy(port.url, before, async (url) => {
+      const process = await start(BULK, `- ${PRUNE}`, {
+        env: { ...port.env, API_URL: url },
+        stdin: "",
+      });
+      ready.resolve(process);
+      const { code, stderr } = await readOutput(process).result;
+      await process.stdin.close();
+      assertEquals([code, stderr], [143, "error: Interrupted\n"]);
+    });
+  });
+});
+
 Deno.test("bulk_upsert_entities --prune reads again before it repeats a deletion, whatever the answer was", async () => {
   const faults: Answer[] = ["cut before", "cut in the middle", 500, 503, 429];
   const found = ["a", "gone"].map((identifier) => ({
