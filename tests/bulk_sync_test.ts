@@ -521,6 +521,34 @@ Deno.test("bulk_upsert_entities --prune exits with the code of the signal, whate
   });
 });
 
+Deno.test("bulk_upsert_entities --prune does not report what somebody else changed as deleted", async () => {
+  let updatedAt = "2020-01-01T00:00:00.000Z";
+  const answer = ({ path }: Received): Answer => {
+    if (path.includes("/delete")) {
+      updatedAt = "2999-01-01T00:00:00.000Z";
+      return 500;
+    }
+    return Response.json({
+      accessToken: "made-up",
+      blueprint: {
+        schema: { properties: { language: { type: "string" } } },
+      },
+      entities: path.endsWith("/search")
+        ? [{ identifier: "b", updatedAt }]
+        : [{ index: 0, created: false }],
+      errors: [],
+    });
+  };
+  await withHandler(answer, async (API_URL) => {
+    const done = await run(BULK, `- ${PRUNE}`, {
+      env: { ...CREDENTIALS, API_URL },
+      stdin: ndjson([marked("a")]),
+    });
+    assertEquals(done.code, 0, done.stderr);
+    assertEquals(summaryOf(done), { updated: 1 });
+  });
+});
+
 Deno.test("bulk_upsert_entities --prune exits with the code of the signal, though its input never begins", async () => {
   await withServices([], async (port) => {
     const ready = Promise.withResolvers<Deno.ChildProcess>();

@@ -232,7 +232,9 @@ class Prune {
       const found = await this.find(blueprint, rule);
       const unchanged = found.filter(({ isChanged }) => !isChanged)
         .map(({ identifier }) => identifier);
-      const gone = unanswered.filter((name) => !unchanged.includes(name));
+      const gone = unanswered.filter((name) =>
+        !found.some(({ identifier }) => identifier === name)
+      );
       if (gone.length > 0) onDeleted(blueprint, gone);
       if (unchanged.length === 0) return;
       let wait: number | undefined;
