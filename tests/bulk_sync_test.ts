@@ -186,6 +186,16 @@ Deno.test("bulk_upsert_entities --changed-only reads 500 entities at once, and w
   });
 });
 
+Deno.test("bulk_upsert_entities --changed-only reads fewer of large entities at once", async () => {
+  const large = names("e", 20).map((name) => marked(name, "x".repeat(900_000)));
+  await withServices([], async (port) => {
+    const done = await sync(port, large, "-b service --changed-only --dry-run");
+    assertEquals(summaryOf(done), { created: 20 }, done.stderr);
+    const reads = port.log.filter((line) => line.includes("/search "));
+    assertEquals(reads.length, 2);
+  });
+});
+
 Deno.test("bulk_upsert_entities --changed-only says why it cannot compare, and keeps everything", async () => {
   await withBoth({}, async (port, folder) => {
     const failed = `${folder}/failed.ndjson`;

@@ -28,8 +28,8 @@ export interface CompareOptions {
   onFailed: (items: BulkItem[], error: unknown) => void;
 }
 
-/** The most entities that are read at once. */
-const WINDOW = 500;
+/** The most entities that are read at once, and the most bytes of the input. */
+const WINDOW = { items: 500, bytes: 8 * 1024 * 1024 };
 
 /**
  * Compares entities with what Port holds, in their order.
@@ -65,11 +65,14 @@ async function* windowsOf(
   items: AsyncIterable<BulkItem>,
 ): AsyncGenerator<BulkItem[]> {
   let window: BulkItem[] = [];
+  let bytes = 0;
   for await (const item of items) {
     window.push(item);
-    if (window.length < WINDOW) continue;
+    bytes += item.size;
+    if (window.length < WINDOW.items && bytes < WINDOW.bytes) continue;
     yield window;
     window = [];
+    bytes = 0;
   }
   if (window.length > 0) yield window;
 }
