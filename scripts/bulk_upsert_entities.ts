@@ -166,7 +166,9 @@ async function sync(
     stop.because("not sent, as the run was interrupted");
   });
   try {
-    const items = run.inventory.watch(readItems(inputs, reading));
+    const read = readItems(inputs, reading);
+    // All identifiers are remembered only if needed.
+    const items = plan.rules.length > 0 ? run.inventory.watch(read) : read;
     if (options.dryRun) await showEffects(context, run, items);
     else await upsert(context, run, items);
     if (plan.rules.length > 0) await pruneAll(context, plan, run);
