@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "jsr:@std/assert@1.0.19";
-import { BULK, bulk, catalogue, withBoth } from "./support/bulk.ts";
+import { BULK, bulk, catalogue, type Line, withBoth } from "./support/bulk.ts";
 import { assertError, CREDENTIALS, type TestPort } from "./support/port.ts";
 import { run } from "./support/run.ts";
 import { type Answer, type Received, withHandler } from "./support/server.ts";
@@ -47,7 +47,7 @@ async function load(
   return await bulk(port, "", `${path} ${flags}`);
 }
 
-const BOTH = [
+const BOTH: (Line & { title?: string })[] = [
   {
     identifier: "a",
     title: "A, B",
