@@ -332,8 +332,8 @@ async function pruneAll(
     ...{ since: began.at, retries: settings.retries, stop: stop.signal },
     onKept: (blueprint, identifier) =>
       log(
-        `${blueprint}/${identifier} is not in the input, but stays: it has ` +
-          "changed since this run began",
+        `${blueprint}/${identifier} is not in the input, but stays: it may ` +
+          "have changed since this run began",
       ),
     onDeleted(blueprint, identifiers) {
       const what = dryRun ? "would be deleted" : "deleted";

@@ -44,7 +44,7 @@ export function readPruneRules(written: string[]): Rule[] {
  * @throws {UsageError} If it is neither.
  */
 export function readPruneMax(text: string): (matches: number) => number {
-  const [, percent] = /^(\d+(?:\.\d+)?)%$/.exec(text) ?? [];
+  const [, percent] = /^(\d+(?:\.\d+)?) ?%$/.exec(text) ?? [];
   if (percent === undefined) {
     const count = parseCount(text, "--prune-max", 1);
     return () => count;

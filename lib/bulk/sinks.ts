@@ -89,13 +89,13 @@ function openFailedFile(
   inputs: Input[],
   warn: (line: string) => void,
 ): FailedFile | undefined {
-  if (failedFile === undefined) return undefined;
+  // A run that sends nothing replaces nothing.
+  if (failedFile === undefined || dryRun) return undefined;
   const isAlsoInput = isInput(failedFile, inputs);
-  const isPart = validateOnly || dryRun || shard !== undefined;
-  if (isAlsoInput && isPart) {
+  if (isAlsoInput && (validateOnly || shard !== undefined)) {
     throw new UsageError(
       `Cannot use --failed-file "${failedFile}", an input, together with ` +
-        "--shard, --validate-only or --dry-run: what is not saved now would be lost",
+        "--shard or --validate-only: what is not saved now would be lost",
     );
   }
   const format = keptFormat(failedFile, inputs);
