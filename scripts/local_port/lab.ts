@@ -13,7 +13,8 @@ import { findRoute } from "./routes.ts";
 
 const HEADERS = {
   "cache-control": "no-store",
-  "content-security-policy": "default-src 'self'; frame-ancestors 'none'",
+  "content-security-policy":
+    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
   "content-type": "application/json",
   "x-content-type-options": "nosniff",
 };

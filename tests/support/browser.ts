@@ -7,64 +7,33 @@ import { type Browser, chromium, type Page } from "npm:playwright-core@1.65.1";
 import type { LocalPortOptions } from "../../scripts/local_port/server.ts";
 import { type TestPort, withPort } from "./port.ts";
 
-/** Without a sandbox it also runs as root; nothing but the test is loaded. */
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
+/** The Chromium that `CHROMIUM` names, else that of the path, else nothing. */
+const CHROMIUM = Deno.env.get("CHROMIUM") || findChromium();
 
-/** The Chromium that `CHROMIUM` names, else that of the path. */
-function findChromium(): string | undefined {
-  const named = Deno.env.get("CHROMIUM");
-  if (named) return named;
-  return (Deno.env.get("PATH") ?? "").split(":")
-    .map((folder) => `${folder}/chromium`)
-    .find((path) => {
-      try {
-        return Deno.statSync(path).isFile;
-      } catch {
-        return false;
-      }
-    });
+function findChromium(): string {
+  const args = ["-c", "command -v chromium"];
+  const { stdout } = new Deno.Command("sh", { args }).outputSync();
+  return new TextDecoder().decode(stdout).trim();
 }
 
-const CHROMIUM = findChromium();
-const IS_IGNORED = CHROMIUM === undefined && Deno.env.get("CI") !== "true";
+const IS_IGNORED = CHROMIUM === "" && Deno.env.get("CI") !== "true";
 
 /** Starts Chromium with an empty profile. */
 export async function launch(): Promise<Browser> {
-  if (CHROMIUM === undefined) {
-    throw new Error(
-      "Chromium is not installed: apt-get install chromium, or set CHROMIUM",
-    );
-  }
-  return await chromium.launch({
-    executablePath: CHROMIUM,
-    args: FLAGS,
-    ignoreDefaultArgs: ["--hide-scrollbars"],
-  });
+  const advice = "apt-get install chromium, or set CHROMIUM";
+  if (CHROMIUM === "") throw new Error(`Chromium is not installed: ${advice}`);
+  const ignoreDefaultArgs = ["--hide-scrollbars"];
+  return await chromium.launch({ executablePath: CHROMIUM, ignoreDefaultArgs });
 }
 
 /** Opens a view of the page of a local Port, and waits until it is drawn. */
 export async function open(page: Page, url: string, view = "requests") {
-  if (page.url().startsWith(url)) await changeHash(page, `#/${view}`);
-  else await page.goto(`${url}/__local/#/${view}`);
-  await page.locator("#connection.live").waitFor();
-  await page.locator("main[aria-busy=false]").waitFor();
-}
-
-/** Waits for the event, on which the page begins to draw. */
-async function changeHash(page: Page, hash: string) {
-  if (page.url().endsWith(hash)) return;
-  await page.evaluate(`new Promise((resolve) => {
-    addEventListener("hashchange", resolve, { once: true });
-    location.hash = ${JSON.stringify(hash)};
-  })`);
+  const hash = `#/${view}`;
+  if (page.url().startsWith(url)) {
+    await page.evaluate(`void (location.hash = ${JSON.stringify(hash)})`);
+  } else await page.goto(`${url}/__local/${hash}`);
+  await page.locator("#connection").getByText("Live").waitFor();
+  await page.locator(`#title a:last-child[href="${hash}"]`).waitFor();
 }
 
 /** A browser for all tests of a file. */
