@@ -89,14 +89,15 @@ function chooseList(name) {
  * Each column has a label, and a function that returns what to show of an item.
  */
 function table(columns, items, hint, name = "") {
-  if (items.length === 0) return empty(hint);
   const wanted = choice.filter.trim().toLowerCase();
-  const rows = items.map((item) => tableRow(columns, item))
+  const found = items.map((item) => tableRow(columns, item))
     .filter((row) => row.textContent.toLowerCase().includes(wanted));
-  sort(rows, columns.findIndex(([label]) => label === choice.column));
+  sort(found, columns.findIndex(([label]) => label === choice.column));
+  const rows = found.slice(0, MAX_ROWS);
   $("found").textContent = `${rows.length} of ${items.length}`;
+  if (items.length === 0) return empty(hint);
   const head = element("thead", {}, element("tr", {}, columns.map(heading)));
-  const body = element("tbody", {}, rows.slice(0, MAX_ROWS));
+  const body = element("tbody", {}, rows);
   return element("table", { class: name }, head, body);
 }
 
@@ -206,10 +207,15 @@ async function drawOnce() {
   if (location.hash !== hash) return;
   const { activeElement: focused } = document;
   const hadFocus = $("view").contains(focused);
+  const { scrollTop, scrollHeight } = $("main");
   $("view").replaceChildren(...[content].flat());
   showFrame(view, names);
   if (hash !== shown) focusNew(hash);
   else if (hadFocus) focusAgain(focused);
+  // New requests come above those in sight.
+  if (hash === shown && view === "requests" && scrollTop > 0) {
+    $("main").scrollTop = scrollTop + $("main").scrollHeight - scrollHeight;
+  }
   shown = hash;
 }
 
@@ -240,6 +246,7 @@ function showFrame(view, names) {
 
 /** Moves the focus to what was opened, or to the row that was left. */
 function focusNew(hash) {
+  $("main").scrollTop = 0;
   const view = $(shown) ?? $("view");
   ($("detail").hidden ? view : $("detail")).focus();
   $(hash)?.scrollIntoView({ block: "center" });
@@ -267,7 +274,7 @@ const REQUEST_COLUMNS = [
   ["Time", ({ time }) => formatDate(time).slice(11)],
   ["Method", ({ method }) => method],
   ["Path", pathCell],
-  ["Status", statusPill],
+  ["Status", (request) => pill(kindOf(request), request.status)],
   ["Client", scriptOf],
   ["Took", ({ ms }) => `${Math.round(ms)} ms`],
 ];
@@ -292,10 +299,6 @@ function kindOf({ failure, status, failed }) {
   return status >= 400 || failed > 0 ? "bad" : "good";
 }
 
-function statusPill(request) {
-  return pill(kindOf(request), request.status);
-}
-
 function reasonOf({ failure, reason = "", failed, status }) {
   if (failure) return `Failed on purpose: ${failure}`;
   return failed > 0 && status < 400 ? `${failed} failed: ${reason}` : reason;
@@ -316,8 +319,9 @@ async function fillDetail(id) {
   const record = await api(`requests/${encodeURIComponent(id)}`);
   const { method, path, time, ms, client, traceId } = record;
   const facts = [formatDate(time), `${Math.round(ms)} ms`, client, traceId];
-  $("what").replaceChildren(statusPill(record), ` ${method} ${path}`);
-  report("reason", kindOf(record), reasonOf(record));
+  const kind = kindOf(record);
+  $("what").replaceChildren(pill(kind, record.status), ` ${method} ${path}`);
+  report("reason", kind, reasonOf(record));
   $("facts").textContent = facts.join(" · ");
   $("body").textContent = record.body || "(empty)";
   $("answer").textContent = record.answer || "(empty)";
@@ -411,10 +415,9 @@ async function findTargets(blueprint, entity) {
 /* Relations */
 
 async function relationsView(blueprint, identifier) {
-  const isWhole = identifier === undefined;
-  const query = new URLSearchParams(isWhole ? {} : { blueprint, identifier });
+  const names = identifier === undefined ? {} : { blueprint, identifier };
   try {
-    const text = await api(`graph.svg?${query}`);
+    const text = await api(`graph.svg?${new URLSearchParams(names)}`);
     const graph = new DOMParser().parseFromString(text, "image/svg+xml");
     return element("div", { class: "graph" }, graph.documentElement);
   } catch (error) {
@@ -545,11 +548,7 @@ function onClick(id, action, done) {
   $(id).addEventListener("click", () => attempt(action, done));
 }
 
-onClick(
-  "expire",
-  () => api("expire-tokens", "POST"),
-  "All tokens have expired",
-);
+onClick("expire", () => api("expire-tokens", "POST"), "All tokens expired");
 onClick("reset", () => api("reset", "POST"), "All is as at the start");
 onClick("clear", () => {
   location.hash = link("requests");
