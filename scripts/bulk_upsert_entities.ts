@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { getBlueprint } from "../lib/blueprint.ts";
 import type { BulkItem } from "../lib/bulk/batches.ts";
 import { compareItems } from "../lib/bulk/compare.ts";
 import { rejectFailedFiles } from "../lib/bulk/failed_file.ts";
@@ -15,22 +14,14 @@ import { Pacer } from "../lib/bulk/pace.ts";
 import { type Plan, readPlan } from "../lib/bulk/plan.ts";
 import { Inventory, prune } from "../lib/bulk/prune.ts";
 import { lineOf, Report } from "../lib/bulk/report.ts";
-import { type BulkAnswer, bulkUpsert } from "../lib/bulk/run.ts";
+import { Requests } from "../lib/bulk/requests.ts";
+import { bulkUpsert } from "../lib/bulk/run.ts";
 import { openSinks } from "../lib/bulk/sinks.ts";
 import { Stop } from "../lib/bulk/stop.ts";
-import { once, typesIn } from "../lib/bulk/types.ts";
 import { type Context, defineScript, runScript } from "../lib/cli.ts";
 import { ScriptError, UsageError } from "../lib/errors.ts";
-import {
-  apiPath,
-  type Attempt,
-  type JsonObject,
-  PortError,
-  upsertQuery,
-} from "../lib/port.ts";
-import { searchEntities } from "../lib/search.ts";
+import { PortError } from "../lib/port.ts";
 import { catchSignals } from "../lib/signals.ts";
-import { toQuery } from "../lib/where.ts";
 
 /** The script. */
 export const script = defineScript({
@@ -190,27 +181,19 @@ async function openRun(
 ) {
   const graceOver = after(GRACE.requests, signal);
   const readingOver = after(GRACE.reading, signal);
-  // By Port's clock; that of a proxy, which may answer too, need not agree.
-  const began = { at: NaN };
-  const onAttempt = ({ status, headers }: Attempt) => {
-    if (status === 200) began.at ||= Date.parse(headers?.get("date") ?? "");
-  };
-  const request = { signal: graceOver, onAttempt };
-  const typesOf = once(async (name) =>
-    typesIn(await getBlueprint(port, name, request))
-  );
-  const rulesOf = once(async (name) =>
-    (await toQuery(port, plan.rules, name, request)).rules
-  );
+  const pacer = new Pacer();
+  const requests = new Requests(port, {
+    ...{ upsert: options, rules: plan.rules, pacer, signal: graceOver },
+  });
   const { blueprint } = options;
   if (plan.rules.length > 0) {
     rejectFailedFiles(operands);
     // A rule that cannot be used must not come to light after the upserts.
-    if (blueprint !== undefined) await rulesOf(blueprint);
+    if (blueprint !== undefined) await requests.rulesOf(blueprint);
   }
   const inputs = await openInputs(
     operands,
-    { ...options, format: plan.format, typesOf },
+    { ...options, format: plan.format, typesOf: requests.typesOf },
     readingOver,
   );
   const { failedFile, sinks } = openSinks(options, inputs, warn);
@@ -223,18 +206,9 @@ async function openRun(
   };
   sinks.push({ fail: stopAtMaxErrors, close() {} });
   return {
-    ...{
-      inputs,
-      report,
-      failedFile,
-      stop,
-      graceOver,
-      began,
-      request,
-      typesOf,
-      rulesOf,
-    },
-    ...{ concurrency, missing: new MissingRelations(), pacer: new Pacer() },
+    ...{ inputs, report, failedFile, stop, graceOver, requests, pacer },
+    concurrency,
+    missing: new MissingRelations(),
     inventory: new Inventory(),
     reading: { report, isMine, blueprint, stop },
     isRead: () => inputs.every(({ isRead }) => isRead === true),
@@ -250,7 +224,7 @@ async function upsert(
   items: AsyncIterable<BulkItem>,
 ): Promise<void> {
   const { options: { changedOnly, validateOnly }, settings } = context;
-  const { report, concurrency, pacer, stop, graceOver } = run;
+  const { report, requests, concurrency, pacer, stop, graceOver } = run;
   async function* changed() {
     for await (const [item, effect] of compare(context, run, items)) {
       if (effect === "unchanged") report.done(item, effect);
@@ -260,7 +234,7 @@ async function upsert(
   await bulkUpsert(changedOnly ? changed() : items, {
     ...{ concurrency, pacer, stop, graceOver, validateOnly },
     retries: settings.retries,
-    send: makeSend(context, run),
+    send: (blueprint, entities) => requests.upsert(blueprint, entities),
     onDone: (item, isNew) => report.done(item, isNew ? "created" : "updated"),
     onFailed: (item, reason) => fail(run, item, reason),
   });
@@ -283,23 +257,14 @@ async function showEffects(
 }
 
 function compare(
-  { options: { replace }, port }: ScriptContext,
+  { options: { replace } }: ScriptContext,
   run: Run,
   items: AsyncIterable<BulkItem>,
 ) {
-  const { typesOf, concurrency, request, stop } = run;
+  const { requests, concurrency, stop } = run;
   return compareItems(items, {
-    ...{ typesOf, replace, concurrency },
-    read: (blueprint, value) =>
-      Array.fromAsync(searchEntities(port, {
-        blueprint,
-        query: {
-          combinator: "and",
-          rules: [{ property: "$identifier", operator: "in", value }],
-        },
-        limit: value.length,
-        request,
-      })),
+    ...{ typesOf: requests.typesOf, replace, concurrency },
+    read: (blueprint, identifiers) => requests.read(blueprint, identifiers),
     onFailed(items, error) {
       const isMissing = error instanceof PortError &&
         error.kind === "not-found";
@@ -313,7 +278,7 @@ function compare(
 async function pruneAll(
   { options: { dryRun, runId }, settings, port, log, warn }: ScriptContext,
   { max }: Plan,
-  { report, inventory, stop, graceOver, began, rulesOf }: Run,
+  { report, inventory, stop, graceOver, requests }: Run,
 ): Promise<void> {
   if (report.all.failed > 0 || stop.signal.aborted) {
     return warn(
@@ -328,8 +293,8 @@ async function pruneAll(
     : undefined;
   if (reason) throw new ScriptError(2, `Cannot prune: ${reason}${NOT_PRUNED}`);
   await prune(inventory.identifiers, {
-    ...{ port, rulesOf, max, dryRun, runId, graceOver },
-    ...{ since: began.at, retries: settings.retries, stop: stop.signal },
+    ...{ port, rulesOf: requests.rulesOf, max, dryRun, runId, graceOver },
+    ...{ since: requests.began, retries: settings.retries, stop: stop.signal },
     onKept: (blueprint, identifier) =>
       log(
         `${blueprint}/${identifier} is not in the input, but stays: it may ` +
@@ -355,32 +320,6 @@ const NOT_PRUNED = "; nothing was deleted, the summary shows what was saved";
 
 /** Stands for the place of an entity that is not in the input. */
 const PRUNE = "--prune";
-
-/** Returns a function that sends one request with entities of a blueprint. */
-function makeSend({ options, port }: ScriptContext, { pacer, request }: Run) {
-  return async (
-    blueprint: string,
-    entities: JsonObject[],
-    signal: AbortSignal,
-  ): Promise<BulkAnswer> => {
-    const path = apiPath("blueprints", blueprint, "entities", "bulk");
-    const { length } = entities;
-    const count = length === 1 ? "1 entity" : `${length} entities`;
-    const answer = await port.request("POST", path + upsertQuery(options), {
-      action: `upsert ${count} in blueprint "${blueprint}"`,
-      body: { entities },
-      idempotent: options.validateOnly ||
-        entities.every(({ identifier }) => typeof identifier === "string"),
-      expect: { entities: "array", errors: "array" },
-      signal,
-      onAttempt(attempt) {
-        pacer.learn(attempt);
-        request.onAttempt(attempt);
-      },
-    });
-    return answer as JsonObject & BulkAnswer;
-  };
-}
 
 function fail(
   { report, missing }: Pick<Run, "report" | "missing">,

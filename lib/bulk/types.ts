@@ -22,23 +22,6 @@ export type EntityTypes = ReadonlyMap<string, ValueType>;
 export type TypesOf = (blueprint: string) => Promise<EntityTypes>;
 
 /**
- * Makes a function that reads something of a blueprint only once.
- *
- * @param read Reads it.
- * @returns The function.
- */
-export function once<Value>(
-  read: (blueprint: string) => Promise<Value>,
-): (blueprint: string) => Promise<Value> {
-  const known = new Map<string, Promise<Value>>();
-  return (blueprint) => {
-    const value = known.get(blueprint) ?? read(blueprint);
-    known.set(blueprint, value);
-    return value;
-  };
-}
-
-/**
  * Returns the types that a blueprint gives.
  *
  * @param blueprint The blueprint.
