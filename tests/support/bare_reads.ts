@@ -5,13 +5,9 @@
  *
  * @module
  */
-import { post } from "./bare_upsert.ts";
+import { logIn, post } from "./bare_upsert.ts";
 
-const api = Deno.env.get("API_URL");
-const { accessToken } = await post(`${api}/v1/auth/access_token`, {
-  clientId: Deno.env.get("PORT_CLIENT_ID"),
-  clientSecret: Deno.env.get("PORT_CLIENT_SECRET"),
-});
+const { api, accessToken } = await logIn();
 const path = Deno.args.at(-1) ?? "";
 const lines = (await Deno.readTextFile(path)).trimEnd().split("\n");
 let at = 0;

@@ -18,15 +18,21 @@ export async function post(url: string, body: unknown, token?: string) {
   return await response.json();
 }
 
-/** The path and query of an upsert. */
-export const UPSERT = "/v1/blueprints/service/entities?upsert=true&merge=true";
-
-if (import.meta.main) {
+/** Logs in with the variables; returns Port's URL and a token. */
+export async function logIn() {
   const api = Deno.env.get("API_URL");
   const { accessToken } = await post(`${api}/v1/auth/access_token`, {
     clientId: Deno.env.get("PORT_CLIENT_ID"),
     clientSecret: Deno.env.get("PORT_CLIENT_SECRET"),
   });
+  return { api, accessToken };
+}
+
+/** The path and query of an upsert. */
+export const UPSERT = "/v1/blueprints/service/entities?upsert=true&merge=true";
+
+if (import.meta.main) {
+  const { api, accessToken } = await logIn();
   const entity = { identifier: "checkout", properties: { version: "1.4.2" } };
   const answer = await post(api + UPSERT, entity, accessToken);
   console.log(JSON.stringify(answer.entity, null, 2));
