@@ -104,6 +104,9 @@ export const script = defineScript({
   examples: {
     "A list that another program makes":
       `- <<< '[{"blueprint": "service", "identifier": "cart"}]'`,
+    "In sync: send what changed, delete what is gone":
+      "-b service --changed-only --prune lifecycle=from-ci - <<< " +
+      `'{"identifier": "cart", "properties": {"lifecycle": "from-ci"}}'`,
     "What fails is kept, and shown in CircleCI's Tests tab":
       "-b service --failed-file failed.ndjson --junit results/port.xml " +
       `- <<< '{"identifier": "cart"}'`,
@@ -293,13 +296,8 @@ async function pruneAll(
     : undefined;
   if (reason) throw new ScriptError(2, `Cannot prune: ${reason}${NOT_PRUNED}`);
   await prune(inventory.identifiers, {
-    ...{ port, rulesOf: requests.rulesOf, max, dryRun, runId, graceOver },
+    ...{ port, warn, rulesOf: requests.rulesOf, max, dryRun, runId, graceOver },
     ...{ since: requests.began, retries: settings.retries, stop: stop.signal },
-    onKept: (blueprint, identifier) =>
-      log(
-        `${blueprint}/${identifier} is not in the input, but stays: it may ` +
-          "have changed since this run began",
-      ),
     onDeleted(blueprint, identifiers) {
       const what = dryRun ? "would be deleted" : "deleted";
       for (const identifier of identifiers) {
@@ -311,7 +309,11 @@ async function pruneAll(
       report.fail({ place: PRUNE, blueprint, name, reason }),
   }).catch((error) => {
     if (!(error instanceof UsageError)) throw error;
-    throw new ScriptError(2, error.message + NOT_PRUNED);
+    const { message } = error;
+    throw new ScriptError(
+      2,
+      `${message}, so sync that blueprint in a run without it${NOT_PRUNED}`,
+    );
   });
 }
 
@@ -349,6 +351,7 @@ function printResult(
   }
   for (const line of report.table()) log(line);
   if (options.dryRun) log("Nothing was sent, as this was a dry run");
+  if (options.validateOnly) log("Nothing was saved, only validated");
   if (failedFile?.summary) log(failedFile.summary);
   print(report.summary());
 }

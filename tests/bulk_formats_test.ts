@@ -222,13 +222,13 @@ Deno.test("bulk_upsert_entities names file, line, row and column of what it cann
     ],
     [
       "a.csv",
-      "identifier,owner\na,b\n",
+      "blueprint,identifier,owner\napp,a,b\n",
       "a.csv:2: Cannot use row 2, column owner: the blueprint has no properties.owner, did you mean relations.owner?",
     ],
     [
       "a.csv",
-      "identifier,Version\na,1\n",
-      "a.csv:2: Cannot use row 2, column Version: the blueprint has no properties.Version, did you mean properties.version?",
+      "blueprint,identifier,Version\napp,a,1\n,,\n",
+      "a.csv:2: Cannot use row 2, column Version: the blueprint has no properties.Version, did you mean version?",
     ],
     [
       "a.csv",
@@ -238,7 +238,7 @@ Deno.test("bulk_upsert_entities names file, line, row and column of what it cann
     [
       "a.csv",
       'identifier,version\na,5" disk\n',
-      'a.csv:2: Cannot read row 2: bare " in non-quoted-field',
+      "a.csv:2: Cannot read row 2: a quote is in the wrong place; put the whole cell in quotes",
     ],
     [
       "a.csv",
@@ -301,8 +301,13 @@ Deno.test("bulk_upsert_entities names the file or the row that is not UTF-8", as
 Deno.test("bulk_upsert_entities refuses an input that it cannot read at all, and sends nothing", async () => {
   const large = `x: ${"x".repeat(16 * 1024 * 1024)}\n`;
   const cases: [name: string, text: string, reason: string][] = [
-    ["a.csv", "", "no column is called identifier"],
-    ["a.csv", "Identifier,title\na,A\n", "no column is called identifier"],
+    ["a.csv", "", "the file is empty"],
+    ["a.csv", "sep=;\nidentifier;title\n", "remove the line sep="],
+    [
+      "a.csv",
+      "Identifier,title\na,A\n",
+      "no column is called identifier, but Identifier, title",
+    ],
     [
       "a.csv",
       "identifier,version,properties.version\n",
@@ -432,17 +437,40 @@ Deno.test("bulk_upsert_entities refuses what YAML aliases blow up or tie into a 
   });
 });
 
+Deno.test("bulk_upsert_entities names a column that no row can use, and sends no entity", async () => {
+  await withApps(async (port, folder) => {
+    for (
+      const [column, hint] of [["owner", "relations.owner"], [
+        "verison",
+        "version",
+      ]]
+    ) {
+      const text = `identifier,${column}\na,\n`;
+      const done = await load(port, `${folder}/a.csv`, text);
+      assertError(
+        done,
+        2,
+        `the blueprint has no properties.${column}, did you mean ${hint}?`,
+      );
+    }
+    assertEquals((await catalogue(port, "app")).size, 0);
+  });
+});
+
 Deno.test("bulk_upsert_entities reports a blueprint that does not exist once, and keeps every row", async () => {
   await withApps(async (port, folder) => {
     const failed = `${folder}/failed.csv`;
-    const rows = Array.from({ length: 100 }, (_, number) => `e${number}\n`);
-    const text = "identifier\n" + rows.join("");
+    const rows = Array.from(
+      { length: 100 },
+      (_, number) => `nowhere,e${number}\n`,
+    );
+    const text = "blueprint,identifier\n" + rows.join("");
     const path = `${folder}/a.csv`;
     const run = await load(
       port,
       path,
       text,
-      `-b nowhere --failed-file ${failed}`,
+      `--failed-file ${failed}`,
     );
     assertEquals(run.code, 8);
     assertMatch(
@@ -452,17 +480,23 @@ Deno.test("bulk_upsert_entities reports a blueprint that does not exist once, an
     assertEquals(await Deno.readTextFile(failed), text);
     const reads = port.log.filter((line) => line.includes("GET"));
     assertEquals(reads.length, 1);
+    const at = await load(port, path, "identifier\na\n", "-b nowhere");
+    assertError(at, 4, "create the blueprint first");
   });
 });
 
 Deno.test("bulk_upsert_entities --shard keeps each row in a part, though the types cannot be read for one of them", async () => {
-  const rows = Array.from({ length: 20 }, (_, number) => `r${number}`);
+  const names = Array.from({ length: 20 }, (_, number) => `r${number}`);
+  const rows = names.map((name) => `app,${name}`);
   const forbidden = ({ path }: Received): Answer =>
     path.includes("/blueprints/") ? 403 : Response.json({ accessToken: "x" });
   await withApps(async (port, folder) => {
     const path = `${folder}/a.csv`;
-    const flags = `${path} -b app --failed-file ${folder}/failed.csv --shard`;
-    await Deno.writeTextFile(path, ["identifier", ...rows, ""].join("\n"));
+    const flags = `${path} --failed-file ${folder}/failed.csv --shard`;
+    await Deno.writeTextFile(
+      path,
+      ["blueprint,identifier", ...rows, ""].join("\n"),
+    );
     await withHandler(forbidden, async (API_URL) => {
       const env = { ...CREDENTIALS, API_URL };
       const { code, stderr } = await run(BULK, `${flags} 0/2`, { env });
@@ -473,7 +507,9 @@ Deno.test("bulk_upsert_entities --shard keeps each row in a part, though the typ
     assertEquals(other.code, 0, other.stderr);
     const saved = await catalogue(port, "app");
     const lines = failed.split("\n");
-    const lost = rows.filter((row) => !saved.has(row) && !lines.includes(row));
+    const lost = names.filter((name) =>
+      !saved.has(name) && !lines.includes(`app,${name}`)
+    );
     assertEquals(lost, []);
   });
 });

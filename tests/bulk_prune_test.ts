@@ -112,7 +112,7 @@ Deno.test("bulk_upsert_entities --prune deletes nothing after a failure, or if t
     [
       [marked("e0"), { blueprint: "image", identifier: "i" }],
       2,
-      'blueprint "image" has no language; nothing was deleted, the summary shows what was saved',
+      'blueprint "image" has no language, so sync that blueprint in a run without it; nothing was deleted, the summary shows what was saved',
     ],
   ];
   for (const [input, code, reason] of cases) {
@@ -163,6 +163,25 @@ Deno.test("bulk_upsert_entities answers a wrong call to --prune with one line, e
     ["--prune language=go --validate-only", "--validate-only"],
     ["--dry-run --validate-only", "--validate-only"],
   ]);
+});
+
+Deno.test("bulk_upsert_entities --prune warns if it would never delete, or not yet", async () => {
+  await withServices([marked("old")], async (port) => {
+    const unmarked = [{ identifier: "a" }];
+    const never = await sync(port, unmarked, `${PRUNE} --quiet`);
+    assertEquals(never.code, 0);
+    assertMatch(
+      never.stderr,
+      /^warning: No entity of the input matches --prune/,
+    );
+    await put(port, "service", [marked("new")]);
+    const notYet = await sync(port, [marked("a")], `${PRUNE} --quiet`);
+    assertEquals(notYet.code, 0);
+    assertMatch(
+      notYet.stderr,
+      /^warning: 1 kept, though not in the input, as they may have changed since this run began: service\/new; run it again\n$/,
+    );
+  });
 });
 
 Deno.test("bulk_upsert_entities --prune names a rule that the blueprint does not know before it sends anything", async () => {

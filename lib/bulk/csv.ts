@@ -41,13 +41,12 @@ export async function openCsv(
   const pieces = splitRecords(chunks, separator.charCodeAt(0));
   const { value: header } = await pieces.next();
   const what = `the header of ${name}`;
-  if (header?.hasMore) {
-    throw new UsageError(`Cannot read ${what}: it is over 1 MiB`);
+  if (header === undefined || header.hasMore) {
+    const problem = header ? "it is over 1 MiB" : "the file is empty";
+    throw new UsageError(`Cannot read ${what}: ${problem}`);
   }
-  const columns = readHeader(
-    header ? parseRecord(header, separator, what) : [],
-    name,
-  );
+  const columns = readHeader(parseRecord(header, separator, what), what);
+  await checkColumns(columns, what, options);
   return {
     pieces,
     parse: (piece) => {
@@ -69,7 +68,7 @@ interface Column {
 /** What is no property of an entity. */
 const MEMBER = /^(?:identifier|title|icon|team|blueprint)$|^relations\./;
 
-function readHeader(titles: string[], name: string): Column[] {
+function readHeader(titles: string[], what: string): Column[] {
   const columns = titles.map((written) => {
     const title = written.trim();
     const property = title.replace(/^(?:properties\.)?/, "properties.");
@@ -79,7 +78,9 @@ function readHeader(titles: string[], name: string): Column[] {
   const known = new Set<string>();
   const twice = paths.find((path) => known.size === known.add(path).size);
   const nameless = paths.findIndex((path) => /^\w+\.$/.test(path));
-  const problem = titles.some((title) => /[\r\n]/.test(title))
+  const problem = /^sep=/.test(titles[0] ?? "")
+    ? "remove the line sep=, since the separator is recognized"
+    : titles.some((title) => /[\r\n]/.test(title))
     ? "a name has a line break; if this is every line of the file, save it " +
       "with the line breaks of Windows or Unix"
     : nameless >= 0
@@ -87,10 +88,28 @@ function readHeader(titles: string[], name: string): Column[] {
     : twice !== undefined
     ? `two columns are ${twice}`
     : !paths.includes("identifier")
-    ? "no column is called identifier"
+    ? `no column is called identifier, but ${titles.slice(0, 5).join(", ")}`
     : undefined;
   if (problem === undefined) return columns;
-  throw new UsageError(`Cannot use the header of ${name}: ${problem}`);
+  throw new UsageError(`Cannot use ${what}: ${problem}`);
+}
+
+/** If all rows are of one blueprint, it shows at once what no row can use. */
+async function checkColumns(
+  columns: Column[],
+  what: string,
+  { blueprint, typesOf }: FormatOptions,
+): Promise<void> {
+  const hasOthers = columns.some(({ path }) => path === "blueprint");
+  if (blueprint === undefined || hasOthers) return;
+  const types = await typesOf(blueprint);
+  const wrong = columns.find(({ path }) =>
+    path.includes(".") && !types.has(path)
+  );
+  if (wrong === undefined) return;
+  const refuse = (reason: string) =>
+    new UsageError(`Cannot use ${what}, column ${wrong.title}: ${reason}`);
+  throw await unknownColumn(refuse, wrong.path, types);
 }
 
 /** One record at a time: what is broken costs no other. */
@@ -103,9 +122,11 @@ function parseRecord(
   try {
     return parse(text, { separator })[0] ?? [];
   } catch (error) {
-    // The library begins with where this is in the record.
-    const reason = String(Object(error).message).replace(/^.*: /s, "");
-    throw new UsageError(`Cannot read ${what}: ${reason}`);
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new UsageError(
+      `Cannot read ${what}: a quote is in the wrong place; put the whole cell ` +
+        'in quotes, and write "" for a quote inside it',
+    );
   }
 }
 
@@ -175,10 +196,12 @@ async function unknownColumn(
   const hint = types.has(relation)
     ? `, did you mean ${relation}?`
     : types.size > 0
-    ? suggest(path, [...types.keys()])
+    ? suggest(nameIn(path), [...types.keys()].map(nameIn))
     : "";
   return refuse(`the blueprint has no ${path}${hint}`);
 }
+
+const nameIn = (path: string) => path.slice(path.indexOf(".") + 1);
 
 function toEntity(values: [path: string, Json][]): JsonObject {
   const members: [string, Json][] = [];
@@ -213,7 +236,9 @@ async function* splitRecords(
     collector.begin(begin, 1);
     const piece = { ...collector.end(bytes, problem), row: row++ };
     begin = line;
-    const isBlank = piece.offset === 0 && piece.bytes.every(isSpace);
+    // Spreadsheets leave rows of empty cells.
+    const isBlank = piece.offset === 0 &&
+      piece.bytes.every((byte) => isSpace(byte) || byte === separator);
     return isBlank ? undefined : piece;
   };
   for await (const chunk of chunks) {

@@ -210,12 +210,21 @@ function throwIfNotReplaceable(path: string): void {
  * @throws {UsageError} If one is the failed file of an earlier run.
  */
 export function rejectFailedFiles(paths: string[]): void {
-  const failed = paths.find((path) => statOf(`${path}.errors`));
+  const failed = paths.find((path) => isThere(`${path}.errors`));
   if (failed === undefined) return;
   throw new UsageError(
     `Cannot use --prune with "${failed}": it holds what an earlier run did not ` +
       "save; run it without --prune, then the whole input again",
   );
+}
+
+/** What may not be read was not written by a run like this either. */
+function isThere(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
 }
 
 function statOf(path: string): Deno.FileInfo | undefined {

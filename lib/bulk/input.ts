@@ -5,6 +5,7 @@
  */
 import { ScriptError } from "../errors.ts";
 import { fileError, nameOf, openInput } from "../files.ts";
+import { PortError } from "../port.ts";
 import { formatOf, openFormat } from "./format.ts";
 import type { FormatOptions, Opened, Piece } from "./pieces.ts";
 
@@ -60,7 +61,9 @@ export async function openInputs(
         Object.assign(input, opened, { next: makeNext(input, pieces) }),
       );
     } catch (error) {
-      if (error instanceof ScriptError) throw error;
+      if (error instanceof ScriptError || error instanceof PortError) {
+        throw error;
+      }
       throw fileError("read", path, error);
     }
   }

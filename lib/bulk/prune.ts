@@ -103,8 +103,8 @@ export interface PruneOptions {
   stop: AbortSignal;
   /** Cancels the requests under way. */
   graceOver: AbortSignal;
-  /** Called with what is not in the input, but has changed. */
-  onKept: (blueprint: string, identifier: string) => void;
+  /** Logs a warning. */
+  warn: (line: string) => void;
   /** Called with what was deleted, or would be. */
   onDeleted: (blueprint: string, identifiers: string[]) => void;
   /** Called with what Port refuses to delete. */
@@ -126,15 +126,28 @@ export async function prune(
 ): Promise<void> {
   const run = new Prune(options);
   const stale: Stale[] = [];
+  const changed: Stale[] = [];
   let matches = 0;
+  let marked = 0;
   for (const [blueprint, identifiers] of input) {
     const found = await run.find(blueprint);
     matches += found.length;
     for (const { identifier, isChanged } of found) {
-      if (identifiers.has(identifier)) continue;
-      if (isChanged) options.onKept(blueprint, identifier);
-      else stale.push({ blueprint, identifier });
+      if (identifiers.has(identifier)) marked++;
+      else (isChanged ? changed : stale).push({ blueprint, identifier });
     }
+  }
+  if (marked === 0 && !options.dryRun) {
+    options.warn(
+      "No entity of the input matches --prune, so that none of them would ever " +
+        "be deleted: check the rule and what marks your entities",
+    );
+  }
+  if (changed.length > 0) {
+    options.warn(
+      `${changed.length} kept, though not in the input, as they may have changed ` +
+        `since this run began: ${namesOf(changed)}; run it again`,
+    );
   }
   throwIfTooMany(stale, matches, options.max(matches));
   if (options.dryRun) {
@@ -150,17 +163,19 @@ interface Stale {
 
 function throwIfTooMany(stale: Stale[], matches: number, max: number): void {
   if (stale.length <= max) return;
-  const some = stale.slice(0, 10)
-    .map(({ blueprint, identifier }) => `${blueprint}/${identifier}`);
-  const more = stale.length > some.length ? ", …" : "";
   throw new ScriptError(
     7,
     `Cannot prune: ${stale.length} of ${matches} entities that match are not in ` +
-      `the input, and at most ${max} may be deleted: ${
-        some.join(", ")
-      }${more}; ` +
+      `the input, and at most ${max} may be deleted: ${namesOf(stale)}; ` +
       "none was deleted; check the input, or raise --prune-max",
   );
+}
+
+/** Returns the first ten. */
+function namesOf(stale: Stale[]): string {
+  const some = stale.slice(0, 10)
+    .map(({ blueprint, identifier }) => `${blueprint}/${identifier}`);
+  return some.join(", ") + (stale.length > some.length ? ", …" : "");
 }
 
 /**
