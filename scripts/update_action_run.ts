@@ -18,7 +18,7 @@ import { environmentVariable } from "../lib/settings.ts";
 import { catchSignals } from "../lib/signals.ts";
 
 const SYNCHRONIZED =
-  "if its action is synchronized, Port takes the status from the answer to " +
+  "if it waits for approval, approve it; if its action is synchronized, Port takes the status from the answer to " +
   'the webhook: edit it in Port and set "synchronized" to false (request type async)';
 
 /** The script. */
@@ -97,7 +97,7 @@ export const script = defineScript({
       });
     // Port answers a log message without the run.
     print(answer.run ?? { id: runId, ...change });
-    log(`Updated run "${runId}"`);
+    if (isChange || !runLog.error) log(`Updated run "${runId}"`);
     if (runLog.error) throw runLog.error;
   },
 });
