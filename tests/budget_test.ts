@@ -60,3 +60,11 @@ Deno.test("upsert_entity.ts with what it loads on demand stays small too", () =>
   const lines = countAll(files);
   assert(lines <= 1200, `${lines} lines`);
 });
+
+Deno.test("the local Port's page stays small", () => {
+  for (const file of ["page.html", "page.css", "page.js"]) {
+    const url = new URL(`scripts/local_port/${file}`, ROOT);
+    const lines = codeLines(Deno.readTextFileSync(url));
+    assert(lines <= 450, `${file}: ${lines} lines`);
+  }
+});
